@@ -1,0 +1,58 @@
+//! The one printer: everything that is no result goes through here to stderr.
+
+use std::io::{self, IsTerminal, Write};
+
+/// stderr, or nothing with `--quiet`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Console {
+    quiet: bool,
+}
+
+impl Console {
+    pub(super) const fn new(quiet: bool) -> Self {
+        Self { quiet }
+    }
+
+    pub(super) fn is_terminal(self) -> bool {
+        !self.quiet && io::stderr().is_terminal()
+    }
+
+    /// A line for the user.
+    pub(super) fn say(self, line: impl std::fmt::Display) {
+        if !self.quiet {
+            print(&line.to_string());
+        }
+    }
+
+    /// An error with its causes, a line each; `--quiet` does not silence it.
+    pub(super) fn error(error: &anyhow::Error) {
+        let mut lines = format!("error: {error}");
+        for cause in error.chain().skip(1) {
+            lines.push_str(&format!("\n  because: {}", cause.to_string().replace('\n', "\n    ")));
+        }
+        print(&lines);
+    }
+}
+
+fn print(line: &str) {
+    // Where stderr is gone there is nobody to tell.
+    let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+/// `1234567` as `1,234,567`.
+pub(super) fn thousands(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `1 image`, `1,234 images`.
+pub(super) fn count(number: usize, one: &str, many: &str) -> String {
+    format!("{} {}", thousands(number), if number == 1 { one } else { many })
+}

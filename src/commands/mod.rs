@@ -1,0 +1,59 @@
+//! One file a verb. Only here are flags read and is anything printed: results on stdout or in the file named, everything
+//! else on stderr.
+
+mod backbone;
+mod console;
+mod extract;
+mod inspect;
+mod interrupt;
+mod progress;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use crate::cli::{Cli, Verb};
+use console::Console;
+
+/// How a verb ended that did not fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// All was done.
+    Done,
+    /// All was done, and with `--strict` that is not enough.
+    Rejected,
+    /// The user stopped it.
+    Interrupted,
+}
+
+/// Runs a verb. The exit code is 0, or 1 where something failed (2 is for wrong usage), or 130 where it was stopped.
+#[must_use]
+pub fn run(cli: Cli) -> ExitCode {
+    let console = Console::new(cli.quiet);
+    let end = match cli.verb {
+        Verb::Extract(args) => extract::run(&args, &console),
+        Verb::Inspect(what) => inspect::run(&what, &console),
+    };
+    match end {
+        Ok(End::Done) => ExitCode::SUCCESS,
+        Ok(End::Rejected) => ExitCode::FAILURE,
+        Ok(End::Interrupted) => ExitCode::from(130),
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            Console::error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whoever reads the results wants no more of them: `headstock inspect layers | head`.
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// Writes results to stdout.
+fn to_stdout(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> anyhow::Result<()> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    write(&mut out)?;
+    out.flush()?;
+    Ok(())
+}

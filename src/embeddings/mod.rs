@@ -1,0 +1,65 @@
+//! The file between the halves of the program: rows of features, what they were made from and by what.
+//!
+//! ```text
+//! rows (raw float32) + Table ─▶ Format ─┬▶ safetensors   the promise, `headstock.embeddings/1`
+//!                                       ├▶ npy           with the paths beside it
+//!                                       └▶ csv
+//!
+//! embeddings.safetensors ─▶ EmbeddingsFile
+//! ```
+//!
+//! Writers read rows as a stream, so that memory does not grow with their number.
+
+mod csv;
+mod format;
+mod npy;
+mod read;
+mod safetensors;
+
+pub use format::{Format, UnknownFormat};
+pub use read::{EmbeddingsFile, ReadError};
+pub use safetensors::{HEADER_LIMIT, header_len_at_most};
+
+use serde::{Deserialize, Serialize};
+
+use crate::dataset::Candidate;
+
+/// The name of the format and its version, as it stands in the metadata.
+pub const FORMAT: &str = "headstock.embeddings/1";
+
+/// The label of a row whose image lies beside the class folders, in none of them.
+pub const NO_CLASS: i64 = -1;
+
+/// By what rows were made. Rows are comparable only where all of it is equal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// SHA-256 of the backbone's weights file.
+    pub weights: String,
+    /// The network's variant.
+    pub variant: String,
+    /// The preprocessing, JSON.
+    pub preprocess: String,
+    /// The program's version.
+    pub version: String,
+}
+
+/// All of an embeddings file but the rows themselves.
+#[derive(Clone, Debug)]
+pub struct Table<'a> {
+    /// By what the rows were made.
+    pub provenance: &'a Provenance,
+    /// Class names; empty for a flat folder.
+    pub classes: &'a [String],
+    /// The image of each row.
+    pub images: Vec<&'a Candidate>,
+    /// Numbers in a row.
+    pub columns: usize,
+}
+
+impl Table<'_> {
+    /// The label of each row, where there are classes.
+    fn labels(&self) -> Option<impl Iterator<Item = i64>> {
+        let label = |image: &&Candidate| image.class.map_or(NO_CLASS, i64::from);
+        (!self.classes.is_empty()).then(|| self.images.iter().map(label))
+    }
+}

@@ -1,0 +1,58 @@
+//! Bilinear interpolation between the four nearest pixels, without antialias and without rounding.
+//!
+//! This is `tf.image.resize(method="bilinear")` (what `keras.utils.image_dataset_from_directory` calls) and PyTorch's
+//! `F.interpolate(mode="bilinear", align_corners=False)`. Pixel centres lie at half-integers; coordinates are computed
+//! in `f32`, as both do, because on a large photo the rounding of the coordinate is what shows first.
+
+use super::axis::Axis;
+
+/// The wanted part of an interpolated picture: RGB bytes in, `y.wanted.len()` rows of `x.wanted.len()` RGB pixels out,
+/// values in 0..=255.
+///
+/// # Panics
+/// When `rgb` does not hold `y.input` rows of `x.input` pixels, or when there are none.
+#[must_use]
+pub fn interpolate_axes(rgb: &[u8], x: &Axis, y: &Axis) -> Vec<f32> {
+    assert_eq!(rgb.len(), x.input * y.input * 3, "the buffer has another size than the axes say");
+    assert!(!rgb.is_empty(), "a picture without pixels can't be resized");
+    let columns = between(x);
+    let row = |index: usize| &rgb[index * x.input * 3..][..x.input * 3];
+    let mut result = Vec::with_capacity(y.wanted.len() * x.wanted.len() * 3);
+    for vertical in between(y) {
+        let (above, below) = (row(vertical.low), row(vertical.high));
+        for horizontal in &columns {
+            for channel in 0..3 {
+                let (left, right) = (horizontal.low * 3 + channel, horizontal.high * 3 + channel);
+                let top = horizontal.mix(f32::from(above[left]), f32::from(above[right]));
+                let bottom = horizontal.mix(f32::from(below[left]), f32::from(below[right]));
+                result.push(vertical.mix(top, bottom));
+            }
+        }
+    }
+    result
+}
+
+/// The two input pixels that an output pixel lies between, and how far it is from the lower to the higher (0 to 1).
+struct Between {
+    low: usize,
+    high: usize,
+    share: f32,
+}
+
+impl Between {
+    fn mix(&self, low: f32, high: f32) -> f32 {
+        low + (high - low) * self.share
+    }
+}
+
+/// Where each wanted output pixel of an axis lies.
+fn between(axis: &Axis) -> Vec<Between> {
+    let scale = axis.input as f32 / axis.output as f32;
+    let place = |output: usize| {
+        let position = ((output as f32 + 0.5) * scale - 0.5).max(0.0);
+        let low = (position as usize).min(axis.input - 1);
+        let high = (low + 1).min(axis.input - 1);
+        Between { low, high, share: position - low as f32 }
+    };
+    axis.wanted.clone().map(place).collect()
+}

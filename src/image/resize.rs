@@ -1,0 +1,213 @@
+//! Pillow's resampling, byte for byte.
+//!
+//! Checkpoints are trained and scored on pictures that Pillow made smaller, and a resize that differs by a grey level
+//! here and there moves the embeddings. So this is Pillow's arithmetic, not its code: every output pixel is a weighted
+//! mean of the input pixels under a kernel that widens with the reduction (antialias); weights are computed in `f64`,
+//! normalised to sum to one, and rounded to 22-bit fixed point; one axis is resampled and rounded to bytes, the other
+//! after it. Source of the definition: `src/libImaging/Resample.c` of Pillow 13.0.
+//!
+//! Which axis goes first shows in the rounding, and is part of the definition. Pillow 13 begins with the columns where
+//! the height shrinks by more than twice what the width does; Pillow 2.7 to 12 always begin with the rows, and differ
+//! by one grey level in some pixels of such pictures.
+//!
+//! ```
+//! use headstock::image::resize::{Kernel, resize};
+//!
+//! let picture = image::RgbImage::from_pixel(640, 480, image::Rgb([10, 20, 30]));
+//! let small = resize(&picture, 299, 299, Kernel::Bilinear);
+//! assert_eq!(small.get_pixel(150, 150).0, [10, 20, 30]);
+//! ```
+
+use ::image::RgbImage;
+
+use super::axis::Axis;
+
+/// Fraction bits of a weight: eight of thirty-two go to the value, two to overshoot and sign.
+const FRACTION_BITS: u32 = 32 - 8 - 2;
+
+/// Half a grey level, so that dropping the fraction rounds to nearest.
+const HALF: i32 = 1 << (FRACTION_BITS - 1);
+
+/// The weighting of the input pixels around the centre of an output pixel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kernel {
+    /// A triangle, one input pixel to either side.
+    Bilinear,
+    /// Keys' cubic with a = -0.5, two input pixels to either side.
+    Bicubic,
+}
+
+impl Kernel {
+    /// How far the kernel reaches, in input pixels, where nothing is made smaller.
+    fn support(self) -> f64 {
+        match self {
+            Kernel::Bilinear => 1.0,
+            Kernel::Bicubic => 2.0,
+        }
+    }
+
+    /// The weight at a distance from the centre.
+    fn weight(self, distance: f64) -> f64 {
+        const A: f64 = -0.5;
+        let x = distance.abs();
+        match self {
+            Kernel::Bilinear if x < 1.0 => 1.0 - x,
+            Kernel::Bicubic if x < 1.0 => ((A + 2.0) * x - (A + 3.0)) * x * x + 1.0,
+            Kernel::Bicubic if x < 2.0 => (((x - 5.0) * x + 8.0) * x - 4.0) * A,
+            _ => 0.0,
+        }
+    }
+}
+
+/// The whole picture, resized to `width` x `height` as `Image.resize` of Pillow does it.
+///
+/// # Panics
+/// When the picture has no pixels.
+#[must_use]
+pub fn resize(image: &RgbImage, width: u32, height: u32, kernel: Kernel) -> RgbImage {
+    let x = Axis::whole(image.width() as usize, width as usize);
+    let y = Axis::whole(image.height() as usize, height as usize);
+    let pixels = resize_axes(image.as_raw(), &x, &y, kernel);
+    RgbImage::from_raw(width, height, pixels).expect("three bytes a pixel were made")
+}
+
+/// The wanted part of a resized picture: RGB bytes in, `y.wanted.len()` rows of `x.wanted.len()` RGB pixels out.
+///
+/// # Panics
+/// When `rgb` does not hold `y.input` rows of `x.input` pixels, or when there are none.
+#[must_use]
+pub fn resize_axes(rgb: &[u8], x: &Axis, y: &Axis, kernel: Kernel) -> Vec<u8> {
+    assert_eq!(rgb.len(), x.input * y.input * 3, "the buffer has another size than the axes say");
+    assert!(!rgb.is_empty(), "a picture without pixels can't be resized");
+    let (columns, rows) = (Taps::new(x, kernel), Taps::new(y, kernel));
+    let row_bytes = x.input * 3;
+    if columns_go_first(x, y) {
+        let low = blend_rows(rgb, row_bytes, &rows);
+        resample_rows(&low, row_bytes, &columns)
+    } else {
+        let used = rows.inputs();
+        let narrow = resample_rows(&rgb[used.start * row_bytes..used.end * row_bytes], row_bytes, &columns);
+        blend_rows(&narrow, x.wanted.len() * 3, &rows.counted_from(used.start))
+    }
+}
+
+/// Whether Pillow 13 resamples the columns before the rows: where the height loses more than twice the pixels that the
+/// width does.
+fn columns_go_first(x: &Axis, y: &Axis) -> bool {
+    let lost = |axis: &Axis| axis.input as i64 - axis.output as i64;
+    lost(y) > 0 && lost(y) > 2 * lost(x)
+}
+
+/// Each row by itself, made narrower or wider: every output pixel is a weighted sum of neighbours in the row.
+fn resample_rows(rows: &[u8], row_bytes: usize, taps: &Taps) -> Vec<u8> {
+    let result_bytes = taps.len() * 3;
+    let mut result = vec![0; rows.len() / row_bytes * result_bytes];
+    for (row, output) in rows.chunks_exact(row_bytes).zip(result.chunks_exact_mut(result_bytes)) {
+        for (pixel, tap) in output.as_chunks_mut::<3>().0.iter_mut().zip(taps.iter()) {
+            let inputs = &row[tap.first * 3..][..tap.weights.len() * 3];
+            let [mut red, mut green, mut blue] = [HALF; 3];
+            for (&[r, g, b], weight) in inputs.as_chunks::<3>().0.iter().zip(tap.weights) {
+                red += i32::from(r) * weight;
+                green += i32::from(g) * weight;
+                blue += i32::from(b) * weight;
+            }
+            *pixel = [red, green, blue].map(to_byte);
+        }
+    }
+    result
+}
+
+/// The rows brought to another number of rows: every output row is a weighted sum of neighbouring rows.
+fn blend_rows(rows: &[u8], row_bytes: usize, taps: &Taps) -> Vec<u8> {
+    const LANES: usize = 32;
+    let mut result = vec![0; taps.len() * row_bytes];
+    for (output, tap) in result.chunks_exact_mut(row_bytes).zip(taps.iter()) {
+        let inputs = &rows[tap.first * row_bytes..];
+        for (chunk, values) in output.chunks_mut(LANES).enumerate() {
+            let mut sums = [HALF; LANES];
+            for (row, weight) in inputs.chunks_exact(row_bytes).zip(tap.weights) {
+                for (sum, value) in sums.iter_mut().zip(&row[chunk * LANES..]) {
+                    *sum += i32::from(*value) * weight;
+                }
+            }
+            for (value, sum) in values.iter_mut().zip(sums) {
+                *value = to_byte(sum);
+            }
+        }
+    }
+    result
+}
+
+/// From fixed point to a byte. Bicubic overshoots, so both ends are clamped.
+fn to_byte(sum: i32) -> u8 {
+    (sum >> FRACTION_BITS).clamp(0, 255) as u8
+}
+
+/// For each wanted output pixel of an axis, the run of input pixels that it is made of and their weights.
+struct Taps {
+    firsts: Vec<usize>,
+    /// End of each run in `weights`.
+    ends: Vec<usize>,
+    weights: Vec<i32>,
+}
+
+/// The run of one output pixel.
+struct Tap<'a> {
+    first: usize,
+    weights: &'a [i32],
+}
+
+impl Taps {
+    fn new(axis: &Axis, kernel: Kernel) -> Self {
+        let scale = axis.input as f64 / axis.output as f64;
+        let stretch = scale.max(1.0);
+        let support = kernel.support() * stretch;
+
+        let mut taps = Self { firsts: Vec::new(), ends: Vec::new(), weights: Vec::new() };
+        let mut run = Vec::new();
+        for output in axis.wanted.clone() {
+            let centre = (output as f64 + 0.5) * scale;
+            // A cast drops the fraction and takes what is negative to zero.
+            let first = (centre - support + 0.5) as usize;
+            let end = ((centre + support + 0.5) as usize).min(axis.input);
+            let distance = |input: usize| (input as f64 - centre + 0.5) * (1.0 / stretch);
+            run.clear();
+            run.extend((first..end).map(|input| kernel.weight(distance(input))));
+            let total: f64 = run.iter().sum();
+            taps.firsts.push(first);
+            taps.weights.extend(run.iter().map(|weight| to_fixed_point(weight / total)));
+            taps.ends.push(taps.weights.len());
+        }
+        taps
+    }
+
+    fn iter(&self) -> impl Iterator<Item = Tap<'_>> {
+        let starts = std::iter::once(&0).chain(&self.ends);
+        let runs = starts.zip(&self.ends).map(|(&start, &end)| &self.weights[start..end]);
+        self.firsts.iter().zip(runs).map(|(&first, weights)| Tap { first, weights })
+    }
+
+    /// How many output pixels.
+    fn len(&self) -> usize {
+        self.firsts.len()
+    }
+
+    /// The same taps on an input that lacks its first `start` pixels.
+    fn counted_from(mut self, start: usize) -> Self {
+        self.firsts.iter_mut().for_each(|first| *first -= start);
+        self
+    }
+
+    /// The input pixels that any wanted output pixel is made of.
+    fn inputs(&self) -> std::ops::Range<usize> {
+        let first = self.firsts.first().copied().unwrap_or(0);
+        let end = self.iter().map(|tap| tap.first + tap.weights.len()).max().unwrap_or(first);
+        first..end
+    }
+}
+
+/// To the nearest number of 22-bit fixed point, halves away from zero.
+fn to_fixed_point(weight: f64) -> i32 {
+    let scaled = weight * f64::from(1 << FRACTION_BITS);
+    (if scaled < 0.0 { scaled - 0.5 } else { scaled + 0.5 }) as i32
+}

@@ -1,0 +1,32 @@
+//! headstock turns a folder of images into a classifier.
+//!
+//! A folder of images goes in at the front door and walks one way through the rooms; nothing walks back.
+//!
+//! ```text
+//! images ─▶ dataset ─▶ image ─▶ engine(inception, weights) ─▶ embeddings
+//!           what to    bytes     runs the network              rows on disk
+//!           read       to pixels
+//!           └────────── pipeline: the four, streaming ─────────┘
+//! ```
+//!
+//! | room | what it holds |
+//! |---|---|
+//! | [`dataset`] | what to read: files, their classes |
+//! | [`image`] | bytes to pixels: decode, orient, resize, the presets of preprocessing |
+//! | [`inception`] | the network's description, its variants, Keras' numbering, the freeze point |
+//! | [`weights`] | the network's numbers, from a file or from the binary itself |
+//! | [`engine`] | interpreters of the description |
+//! | [`pipeline`] | decoding ahead of the network, batches, the journal that a killed run goes on from |
+//! | [`embeddings`] | the files that hold the rows |
+//! | [`commands`] | one file a verb: flags in, text out |
+
+pub mod cli;
+pub mod commands;
+pub mod dataset;
+pub mod embeddings;
+pub mod engine;
+pub mod image;
+pub mod inception;
+pub mod pipeline;
+pub mod weights;
+pub mod whole_file;

@@ -1,0 +1,136 @@
+//! The reference engine against the libraries whose networks it runs. Goldens by `scripts/golden_network.py`.
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed, as it should")]
+
+mod support;
+
+use candle_core::{Device, Tensor};
+use headstock::engine::{Engine, Reference};
+use headstock::image::{DecodeOptions, Preset, decode};
+use headstock::inception::{Network, Variant};
+use headstock::weights::Weights;
+use serde_json::Value;
+use support::{cosine, golden, golden_pixels, relative_l2, seeded_number, seeded_weights, under_tests};
+
+/// What the issue asks for is 2e-5; float32 rounding alone is near 1e-6.
+const FEATURES_BOUND: f64 = 5e-6;
+
+fn reference(weights: &Weights, until: Option<&str>) -> Reference {
+    let whole = Network::new(weights.variant());
+    let network = until.map_or(whole.clone(), |name| whole.until(name).unwrap());
+    Reference::new(network, weights, &Device::Cpu).unwrap()
+}
+
+fn assert_features_equal_golden(weights: &Weights, preset: Preset, golden_file: &str) {
+    let golden = golden(golden_file);
+    let input = golden_pixels(&preset.preprocess().normalise);
+    let features = reference(weights, None).run(&input).unwrap();
+    assert_eq!(features.dims(), [3, 2048]);
+    for image in 0..3 {
+        let expected = golden["features_f64"].get(image).unwrap();
+        let error = relative_l2(&features.get(image).unwrap(), &expected);
+        assert!(error <= FEATURES_BOUND, "{golden_file}, image {image}: relative L2 {error:e}");
+    }
+}
+
+#[test]
+fn tf2015_gives_the_features_of_the_original_torchscript() {
+    assert_features_equal_golden(&Weights::embedded().unwrap(), Preset::Tf, "tf2015.safetensors");
+}
+
+#[test]
+fn keras_variant_gives_the_features_of_keras() {
+    let weights = Weights::from_bytes(&seeded_weights(Variant::Keras), None).unwrap();
+    assert_features_equal_golden(&weights, Preset::Keras, "keras.safetensors");
+}
+
+#[test]
+fn torchvision_variant_gives_the_features_of_torchvision() {
+    let weights = Weights::from_bytes(&seeded_weights(Variant::Torchvision), None).unwrap();
+    assert_features_equal_golden(&weights, Preset::Torchvision, "torchvision.safetensors");
+}
+
+#[test]
+fn every_block_gives_the_channel_means_of_the_original() {
+    let golden = golden("tf2015.safetensors");
+    let weights = Weights::embedded().unwrap();
+    let input = golden_pixels(&Preset::Tf.preprocess().normalise).narrow(0, 0, 1).unwrap();
+    let blocks: Vec<&String> = golden.keys().filter(|name| name.starts_with("mean.")).collect();
+    assert_eq!(blocks.len(), 12);
+    for name in blocks {
+        let map = reference(&weights, name.strip_prefix("mean.")).run(&input).unwrap();
+        let means = map.flatten_from(2).unwrap().mean(2).unwrap();
+        let error = relative_l2(&means, &golden[name].narrow(0, 0, 1).unwrap());
+        assert!(error <= FEATURES_BOUND, "{name}: relative L2 {error:e}");
+    }
+}
+
+fn features_of_file(name: &str) -> Vec<f32> {
+    let bytes = std::fs::read(under_tests("golden").join(name)).unwrap();
+    let preprocess = Preset::Tf.preprocess();
+    let pixels = preprocess.apply(&decode(&bytes, &DecodeOptions::default()).unwrap());
+    let input = headstock::engine::network_input(&[pixels], &preprocess.normalise, &Device::Cpu).unwrap();
+    let features = reference(&Weights::embedded().unwrap(), None).run(&input).unwrap();
+    features.get(0).unwrap().to_vec1().unwrap()
+}
+
+#[test]
+fn a_png_file_gives_the_features_that_pillow_and_the_original_give() {
+    let expected: Vec<f32> = golden("tf2015.safetensors")["from_png"].to_vec1().unwrap();
+    let cosine = cosine(&features_of_file("photo.png"), &expected);
+    assert!(cosine >= 0.999_999, "cosine {cosine}");
+}
+
+#[test]
+fn a_jpeg_file_gives_the_features_that_pillow_and_the_original_give() {
+    let expected: Vec<f32> = golden("tf2015.safetensors")["from_jpeg"].to_vec1().unwrap();
+    let cosine = cosine(&features_of_file("photo.jpg"), &expected);
+    assert!(cosine >= 0.9995, "cosine {cosine}");
+}
+
+#[test]
+fn an_image_gives_the_same_bits_in_any_batch_and_on_any_number_of_threads() {
+    let engine = reference(&Weights::embedded().unwrap(), None);
+    let input = golden_pixels(&Preset::Tf.preprocess().normalise);
+    let bits = |tensor: Tensor| -> Vec<u32> {
+        tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap().into_iter().map(f32::to_bits).collect()
+    };
+    let on_threads = |threads: usize, input: &Tensor| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        bits(pool.install(|| engine.run(input)).unwrap())
+    };
+    let together = on_threads(1, &input);
+    assert_eq!(on_threads(2, &input), together);
+    assert_eq!(on_threads(5, &input), together);
+    let alone: Vec<u32> = (0..3).flat_map(|image| on_threads(3, &input.narrow(0, image, 1).unwrap())).collect();
+    assert_eq!(alone, together);
+}
+
+#[test]
+fn folding_batch_norm_changes_nothing_but_rounding() {
+    let weights = Weights::from_bytes(&seeded_weights(Variant::Torchvision), None).unwrap();
+    let unfolded = weights.convolution("Conv2d_1a_3x3").unwrap();
+    let folded = unfolded.folded().unwrap();
+    let input = golden_pixels(&Preset::Torchvision.preprocess().normalise);
+    let channels = |tensor: &Tensor| tensor.reshape((1, (), 1, 1)).unwrap();
+    let convolved = input.conv2d(&unfolded.kernel, 0, 2, 1, 1).unwrap();
+    let deviation = (channels(&unfolded.variance) + 1e-3).unwrap().sqrt().unwrap();
+    let normalised = convolved.broadcast_sub(&channels(&unfolded.mean)).unwrap().broadcast_div(&deviation).unwrap();
+    let gamma = channels(unfolded.gamma.as_ref().unwrap());
+    let expected = normalised.broadcast_mul(&gamma).unwrap().broadcast_add(&channels(&unfolded.beta)).unwrap();
+    let result = input.conv2d(&folded.kernel, 0, 2, 1, 1).unwrap().broadcast_add(&channels(&folded.bias)).unwrap();
+    let error = relative_l2(&result, &expected);
+    assert!(error < 1e-6, "relative L2 {error:e}");
+}
+
+#[test]
+fn seeded_weights_are_those_that_the_golden_script_gave_to_the_libraries() {
+    let samples: Vec<Value> =
+        serde_json::from_slice(&std::fs::read(under_tests("golden/seeded_weights.json")).unwrap()).unwrap();
+    assert_eq!(samples.len(), 32);
+    for sample in samples {
+        let shape: Vec<usize> = serde_json::from_value(sample["shape"].clone()).unwrap();
+        let index = sample["index"].as_u64().unwrap() as usize;
+        let number = seeded_number(sample["name"].as_str().unwrap(), &shape, index);
+        assert_eq!(f64::from(number), sample["value"].as_f64().unwrap(), "{sample}");
+    }
+}
