@@ -1,5 +1,12 @@
 //! The network's description against the libraries' own accounts of the network.
-#![allow(clippy::unwrap_used, reason = "a test that panics has failed, as it should")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::float_cmp,
+    reason = "a test that panics has failed, as it should"
+)]
 
 mod support;
 

@@ -1,5 +1,12 @@
 //! Folders as they are found in the wild.
-#![allow(clippy::unwrap_used, reason = "a test that panics has failed, as it should")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::float_cmp,
+    reason = "a test that panics has failed, as it should"
+)]
 
 mod support;
 
@@ -20,12 +27,21 @@ fn paths(dataset: &Dataset) -> Vec<&str> {
 
 #[test]
 fn rows_and_rejects_are_as_many_as_candidates_and_each_broken_file_is_named() {
-    let images = under_tests("images");
+    let images = tempfile::tempdir().unwrap();
+    let images = images.path();
+    for folder in [".", "broken"] {
+        fs::create_dir_all(images.join(folder)).unwrap();
+        for entry in fs::read_dir(under_tests("images").join(folder)).unwrap().map(Result::unwrap) {
+            if entry.file_type().unwrap().is_file() {
+                fs::copy(entry.path(), images.join(folder).join(entry.file_name())).unwrap();
+            }
+        }
+    }
     let out = tempfile::tempdir().unwrap();
     let file = out.path().join("out.safetensors");
-    headstock().args(["extract", "--images"]).arg(&images).arg("--out").arg(&file).assert().success();
+    headstock().args(["extract", "--images"]).arg(images).arg("--out").arg(&file).assert().success();
 
-    let dataset = list(&images);
+    let dataset = list(images);
     let rows = written(&file).paths;
     let rejected = csv_paths(&out.path().join("out.safetensors.rejected.csv"));
     assert_eq!(rows.len() + rejected.len(), dataset.candidates.len());

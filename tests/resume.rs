@@ -1,6 +1,13 @@
 //! A run that was killed goes on as if nothing had happened.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::float_cmp,
+    reason = "a test that panics has failed, as it should"
+)]
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, reason = "a test that panics has failed, as it should")]
 
 mod support;
 

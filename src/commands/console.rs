@@ -28,7 +28,8 @@ impl Console {
     pub(super) fn error(error: &anyhow::Error) {
         let mut lines = format!("error: {error}");
         for cause in error.chain().skip(1) {
-            lines.push_str(&format!("\n  because: {}", cause.to_string().replace('\n', "\n    ")));
+            lines.push_str("\n  because: ");
+            lines.push_str(&cause.to_string().replace('\n', "\n    "));
         }
         print(&lines);
     }
@@ -44,7 +45,7 @@ pub(super) fn thousands(number: usize) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

@@ -20,9 +20,10 @@ use crate::engine::{Engine, Reference};
 use crate::image::{DecodeOptions, Preprocess, is_candidate};
 use crate::inception::{FEATURES, Network};
 use crate::pipeline::{DecodeAhead, Embed, Journal, Loader, Start};
+use crate::weights::hex;
 use crate::whole_file::{with_suffix, write_whole};
 
-pub(super) fn run(args: &ExtractArgs, console: &Console) -> Result<End> {
+pub(super) fn run(args: &ExtractArgs, console: Console) -> Result<End> {
     let mut dataset = dataset::list(&args.images.images, is_candidate)?;
     if let Some(limit) = args.limit {
         dataset.limit(limit.get());
@@ -62,7 +63,7 @@ pub(super) fn run(args: &ExtractArgs, console: &Console) -> Result<End> {
     greet(console, &dataset, done, &provenance, &device, batch_size);
 
     let interrupt = Interrupt::listen()?;
-    let mut progress = Progress::new(*console, dataset.candidates.len(), done);
+    let mut progress = Progress::new(console, dataset.candidates.len(), done);
     let loader = Loader { root: dataset.root.clone(), options, preprocess };
     let ahead = 2 * batch_size.max(rayon::current_num_threads());
     let decoded = DecodeAhead::new(loader, &dataset.candidates, done, ahead);
@@ -88,7 +89,7 @@ pub(super) fn run(args: &ExtractArgs, console: &Console) -> Result<End> {
 /// Writes the final files and says what came of it.
 fn conclude(
     args: &ExtractArgs,
-    console: &Console,
+    console: Console,
     dataset: &Dataset,
     provenance: &Provenance,
     mut journal: Journal,
@@ -243,7 +244,7 @@ fn description(
         images.update([0]);
     }
     json!({
-        "images": images.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<String>(),
+        "images": hex(&images.finalize()),
         "weights": provenance.weights,
         "variant": provenance.variant,
         "preprocess": provenance.preprocess,
@@ -267,7 +268,7 @@ fn batch_size(args: &RunArgs, device: &Device) -> usize {
 }
 
 fn greet(
-    console: &Console,
+    console: Console,
     dataset: &Dataset,
     done: usize,
     provenance: &Provenance,

@@ -30,8 +30,8 @@ enum End {
 pub fn run(cli: Cli) -> ExitCode {
     let console = Console::new(cli.quiet);
     let end = match cli.verb {
-        Verb::Extract(args) => extract::run(&args, &console),
-        Verb::Inspect(what) => inspect::run(&what, &console),
+        Verb::Extract(args) => extract::run(&args, console),
+        Verb::Inspect(what) => inspect::run(&what, console),
     };
     match end {
         Ok(End::Done) => ExitCode::SUCCESS,

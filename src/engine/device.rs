@@ -58,8 +58,9 @@ impl DeviceChoice {
             Self::Cuda(ordinal) => there(Device::new_cuda(ordinal)),
             Self::Metal => there(Device::new_metal(0)),
             Self::Auto => {
-                let built = [Self::Cuda(0), Self::Metal].into_iter().filter(|device| device.require_built().is_ok());
-                Ok(built.filter_map(|device| device.open().ok()).next().unwrap_or(Device::Cpu))
+                let mut built =
+                    [Self::Cuda(0), Self::Metal].into_iter().filter(|device| device.require_built().is_ok());
+                Ok(built.find_map(|device| device.open().ok()).unwrap_or(Device::Cpu))
             }
         }
     }

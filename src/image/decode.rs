@@ -6,6 +6,7 @@
 
 mod jpeg;
 mod tiff;
+mod tiff_palette;
 
 use std::error::Error;
 use std::io::{self, Cursor};
@@ -113,7 +114,10 @@ pub fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<RgbImage, DecodeE
         Kind::NotAnImage => return Err(DecodeError::NotAnImage(beginning(bytes))),
     };
     let picture = catch_unwind(AssertUnwindSafe(|| decode_as(format, bytes, options)));
-    picture.unwrap_or(Err(DecodeError::DecoderPanicked(format)))
+    match picture.unwrap_or(Err(DecodeError::DecoderPanicked(format)))? {
+        picture if picture.is_empty() => Err(DecodeError::malformed(format, &"it has no pixels")),
+        picture => Ok(picture),
+    }
 }
 
 /// The first bytes as a person can recognise them: text as text, anything else in hexadecimal.

@@ -11,10 +11,15 @@ use super::resize::{Kernel, resize_axes};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Preset {
+    /// TensorFlow's of 2015: Pillow's antialiased bilinear squash, then `(x - 128) / 128`.
     Tf,
+    /// `keras.utils.image_dataset_from_directory`: bilinear squash without antialias, not rounded, then `x / 127.5 - 1`.
     Keras,
+    /// `Inception_V3_Weights.IMAGENET1K_V1.transforms()`: shorter side to 342, bilinear, centre crop.
     Torchvision,
+    /// timm's: shorter side to 341, bicubic, centre crop.
     Timm,
+    /// pytorch-fid's: as [`Preset::Keras`], the two being one recipe by two names.
     Fid,
 }
 
@@ -121,7 +126,9 @@ pub enum Filter {
 /// Divide-then-subtract is how the libraries themselves compute it, so the results agree to the last bit.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Normalise {
+    /// Of each channel.
     pub divide: [f32; 3],
+    /// Of each channel, after the division.
     pub subtract: [f32; 3],
 }
 
@@ -154,6 +161,7 @@ impl Normalise {
 /// A picture as the network takes it: `side` x `side`, rows from the top, R G B interleaved (HWC), values in 0..=255.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pixels {
+    /// Width and height.
     pub side: usize,
     /// `side * side * 3` values.
     pub values: Values,
@@ -162,7 +170,9 @@ pub struct Pixels {
 /// The numbers of [`Pixels`]: bytes where the recipe rounds to bytes, floats where it does not.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Values {
+    /// Bytes.
     U8(Vec<u8>),
+    /// Floats, not rounded, in the range of bytes.
     F32(Vec<f32>),
 }
 

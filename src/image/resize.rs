@@ -68,6 +68,7 @@ pub fn resize(image: &RgbImage, width: u32, height: u32, kernel: Kernel) -> RgbI
     let x = Axis::whole(image.width() as usize, width as usize);
     let y = Axis::whole(image.height() as usize, height as usize);
     let pixels = resize_axes(image.as_raw(), &x, &y, kernel);
+    #[expect(clippy::expect_used, reason = "resize_axes makes three bytes for each of width * height pixels")]
     RgbImage::from_raw(width, height, pixels).expect("three bytes a pixel were made")
 }
 

@@ -5,11 +5,17 @@ use std::path::Path;
 /// A format that [`decode`](super::decode()) reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Format {
+    /// JPEG, JFIF, EXIF.
     Jpeg,
+    /// PNG.
     Png,
+    /// WebP, lossy and lossless.
     WebP,
+    /// GIF, the first frame.
     Gif,
+    /// Windows bitmap.
     Bmp,
+    /// TIFF, of 32 and 64 bits, the first picture.
     Tiff,
 }
 

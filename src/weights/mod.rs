@@ -20,7 +20,7 @@ mod fold;
 mod read;
 
 pub use fold::Folded;
-pub use read::{Mismatch, Misshaped, WeightsError};
+pub use read::{Mismatch, Misshaped, WeightsError, hex};
 
 use std::collections::HashMap;
 

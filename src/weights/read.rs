@@ -1,7 +1,7 @@
 //! safetensors to [`Weights`], all or nothing.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fmt;
+use std::fmt::{self, Write};
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
@@ -110,7 +110,7 @@ impl Weights {
         };
         let network = Network::new(variant);
         hold_to(&network, &file).map_err(|mismatch| WeightsError::Mismatch { variant, mismatch })?;
-        let sha256 = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = hex(&Sha256::digest(bytes));
         Self::gather(&network, sha256, |name| to_tensor(&file.tensor(name)?))
     }
 
@@ -134,6 +134,16 @@ impl Weights {
         }
         Ok(Self { variant: network.variant(), sha256, convolutions })
     }
+}
+
+/// Lower-case hexadecimal digits.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// Tensors of torchvision's checkpoints that belong to training or to its own classifier.

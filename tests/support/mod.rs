@@ -1,6 +1,13 @@
 //! What several tests need: golden files, and weights that Keras and torchvision were given as well.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::float_cmp,
+    reason = "a test that panics has failed, as it should"
+)]
 #![allow(dead_code, reason = "each test file is a crate of its own and uses a part")]
-#![allow(clippy::unwrap_used, reason = "a test that panics has failed, as it should")]
 
 use std::path::{Path, PathBuf};
 

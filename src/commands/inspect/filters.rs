@@ -18,7 +18,7 @@ const SCALE: u32 = 24;
 const GAP: u32 = 8;
 const PAPER: Rgb<u8> = Rgb([255, 255, 255]);
 
-pub(super) fn run(args: &FiltersArgs, console: &Console) -> Result<()> {
+pub(super) fn run(args: &FiltersArgs, console: Console) -> Result<()> {
     ensure!(
         args.out.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("png")),
         "--out {}: the picture is written as PNG, so its name ends in .png",

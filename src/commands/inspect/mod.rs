@@ -10,7 +10,7 @@ use super::End;
 use super::console::Console;
 use crate::cli::Inspect;
 
-pub(super) fn run(what: &Inspect, console: &Console) -> Result<End> {
+pub(super) fn run(what: &Inspect, console: Console) -> Result<End> {
     match what {
         Inspect::Layers(args) => layers::run(args)?,
         Inspect::Filters(args) => filters::run(args, console)?,

@@ -8,6 +8,7 @@ use ::tiff::decoder::{Decoder, DecodingResult, Limits};
 use ::tiff::tags::Tag;
 use ::tiff::{ColorType, TiffError};
 
+use super::tiff_palette::{Palette, declared_grey};
 use super::{DecodeError, DecodeOptions, check_size, limits, turn};
 use crate::image::color::{cmyk_to_rgb, flatten, lay_over_premultiplied, ycbcr_to_rgb};
 use crate::image::sniff::Format;
@@ -16,6 +17,10 @@ pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<RgbImage, 
     let mut tiff = Decoder::new(Cursor::new(bytes)).map_err(explain)?;
     let (width, height) = tiff.dimensions().map_err(explain)?;
     check_size((width, height), options)?;
+    if let Some(palette) = Palette::of(&mut tiff) {
+        let grey = declared_grey(bytes).ok_or(DecodeError::Truncated(Format::Tiff))?;
+        return Ok(palette.apply(&decode(&grey, options)?));
+    }
     tiff = tiff.with_limits(memory(options));
     let colors = tiff.colortype().map_err(explain)?;
     let orientation = tag(&mut tiff, Tag::Orientation).and_then(Orientation::from_exif);
