@@ -19,7 +19,7 @@ pub struct Cli {
     pub verb: Verb,
 
     /// Say nothing but errors
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, display_order = 900)]
     pub quiet: bool,
 }
 

@@ -138,6 +138,7 @@ fn seeded_weights_are_those_that_the_golden_script_gave_to_the_libraries() {
         let shape: Vec<usize> = serde_json::from_value(sample["shape"].clone()).unwrap();
         let index = sample["index"].as_u64().unwrap() as usize;
         let number = seeded_number(sample["name"].as_str().unwrap(), &shape, index);
-        assert_eq!(f64::from(number), sample["value"].as_f64().unwrap(), "{sample}");
+        // The decimals are those of a float64 that a float32 was widened to; a parser may miss its last bit.
+        assert_eq!(number, sample["value"].as_f64().unwrap() as f32, "{sample}");
     }
 }

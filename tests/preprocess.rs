@@ -1,14 +1,7 @@
 //! The resize and the presets, held to Pillow and to the libraries they are named after.
 //!
 //! The goldens are written by `scripts/golden_preprocess.py`.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::float_cmp,
-    reason = "a test that panics has failed, as it should"
-)]
+#![allow(clippy::expect_used, clippy::panic, clippy::float_cmp, reason = "a test that panics has failed, as it should")]
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,7 +1,7 @@
 //! One format a file.
 
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::io::Read;
 use std::path::Path;
 use std::str::FromStr;
 
@@ -53,13 +53,6 @@ impl Format {
             Self::Csv => write_whole(path, |out| csv::write(table, rows, out)),
         }
     }
-}
-
-/// Copies exactly the rows of the table.
-pub(super) fn copy_rows(table: &Table<'_>, rows: &mut impl Read, out: &mut impl Write) -> io::Result<()> {
-    let expected = (table.images.len() * table.columns * size_of::<f32>()) as u64;
-    let copied = io::copy(&mut rows.take(expected), out)?;
-    if copied == expected { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
 }
 
 impl fmt::Display for Format {

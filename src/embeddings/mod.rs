@@ -20,6 +20,8 @@ pub use format::{Format, UnknownFormat};
 pub use read::{EmbeddingsFile, ReadError};
 pub use safetensors::{HEADER_LIMIT, header_len_at_most};
 
+use std::io::{self, Read, Write};
+
 use serde::{Deserialize, Serialize};
 
 use crate::dataset::Candidate;
@@ -61,5 +63,12 @@ impl Table<'_> {
     fn labels(&self) -> Option<impl Iterator<Item = i64>> {
         let label = |image: &&Candidate| image.class.map_or(NO_CLASS, i64::from);
         (!self.classes.is_empty()).then(|| self.images.iter().map(label))
+    }
+
+    /// Copies the raw rows, exactly as many as there are images.
+    fn copy_rows(&self, rows: &mut impl Read, out: &mut impl Write) -> io::Result<()> {
+        let expected = (self.images.len() * self.columns * size_of::<f32>()) as u64;
+        let copied = io::copy(&mut rows.take(expected), out)?;
+        if copied == expected { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
     }
 }

@@ -3,7 +3,6 @@
 use std::io::{self, Read, Write};
 
 use super::Table;
-use super::format::copy_rows;
 
 pub(super) fn write(table: &Table<'_>, rows: &mut impl Read, out: &mut impl Write) -> io::Result<()> {
     const MAGIC: &[u8] = b"\x93NUMPY\x01\x00";
@@ -17,5 +16,5 @@ pub(super) fn write(table: &Table<'_>, rows: &mut impl Read, out: &mut impl Writ
     out.write_all(MAGIC)?;
     out.write_all(&(header.len() as u16).to_le_bytes())?;
     out.write_all(header.as_bytes())?;
-    copy_rows(table, rows, out)
+    table.copy_rows(rows, out)
 }

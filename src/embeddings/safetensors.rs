@@ -7,7 +7,6 @@ use std::io::{self, Read, Write};
 
 use serde_json::{Map, Value, json};
 
-use super::format::copy_rows;
 use super::{FORMAT, Table};
 use crate::dataset::Candidate;
 
@@ -41,7 +40,7 @@ pub(super) fn write(table: &Table<'_>, rows: &mut impl Read, out: &mut impl Writ
     if let Some(labels) = table.labels() {
         labels.into_iter().try_for_each(|label| out.write_all(&label.to_le_bytes()))?;
     }
-    copy_rows(table, rows, out)
+    table.copy_rows(rows, out)
 }
 
 /// JSON, filled up with spaces so that the tensors behind it are aligned to eight bytes. Labels stand first, as the

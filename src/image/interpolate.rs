@@ -16,17 +16,16 @@ pub fn interpolate_axes(rgb: &[u8], x: &Axis, y: &Axis) -> Vec<f32> {
     assert_eq!(rgb.len(), x.input * y.input * 3, "the buffer has another size than the axes say");
     assert!(!rgb.is_empty(), "a picture without pixels can't be resized");
     let columns = between(x);
-    let row = |index: usize| &rgb[index * x.input * 3..][..x.input * 3];
-    let mut result = Vec::with_capacity(y.wanted.len() * x.wanted.len() * 3);
-    for vertical in between(y) {
+    let (pixels, _) = rgb.as_chunks::<3>();
+    let row = |index: usize| &pixels[index * x.input..][..x.input];
+    let mut result = vec![0.0; y.wanted.len() * x.wanted.len() * 3];
+    let (results, _) = result.as_chunks_mut::<3>();
+    for (output, vertical) in results.chunks_exact_mut(x.wanted.len()).zip(between(y)) {
         let (above, below) = (row(vertical.low), row(vertical.high));
-        for horizontal in &columns {
-            for channel in 0..3 {
-                let (left, right) = (horizontal.low * 3 + channel, horizontal.high * 3 + channel);
-                let top = horizontal.mix(f32::from(above[left]), f32::from(above[right]));
-                let bottom = horizontal.mix(f32::from(below[left]), f32::from(below[right]));
-                result.push(vertical.mix(top, bottom));
-            }
+        for (value, horizontal) in output.iter_mut().zip(&columns) {
+            let top = horizontal.mix(above[horizontal.low], above[horizontal.high]);
+            let bottom = horizontal.mix(below[horizontal.low], below[horizontal.high]);
+            *value = vertical.mix(top, bottom);
         }
     }
     result
@@ -40,8 +39,11 @@ struct Between {
 }
 
 impl Between {
-    fn mix(&self, low: f32, high: f32) -> f32 {
-        low + (high - low) * self.share
+    fn mix<T: Copy + Into<f32>>(&self, low: [T; 3], high: [T; 3]) -> [f32; 3] {
+        std::array::from_fn(|channel| {
+            let (low, high) = (low[channel].into(), high[channel].into());
+            low + (high - low) * self.share
+        })
     }
 }
 

@@ -18,6 +18,8 @@
 //! assert_eq!(small.get_pixel(150, 150).0, [10, 20, 30]);
 //! ```
 
+use std::ops::Range;
+
 use ::image::RgbImage;
 
 use super::axis::Axis;
@@ -104,10 +106,10 @@ fn resample_rows(rows: &[u8], row_bytes: usize, taps: &Taps) -> Vec<u8> {
     let result_bytes = taps.len() * 3;
     let mut result = vec![0; rows.len() / row_bytes * result_bytes];
     for (row, output) in rows.chunks_exact(row_bytes).zip(result.chunks_exact_mut(result_bytes)) {
-        for (pixel, tap) in output.as_chunks_mut::<3>().0.iter_mut().zip(taps.iter()) {
-            let inputs = &row[tap.first * 3..][..tap.weights.len() * 3];
+        for (pixel, (first, weights)) in output.as_chunks_mut::<3>().0.iter_mut().zip(taps.iter()) {
+            let inputs = &row[first * 3..][..weights.len() * 3];
             let [mut red, mut green, mut blue] = [HALF; 3];
-            for (&[r, g, b], weight) in inputs.as_chunks::<3>().0.iter().zip(tap.weights) {
+            for (&[r, g, b], weight) in inputs.as_chunks::<3>().0.iter().zip(weights) {
                 red += i32::from(r) * weight;
                 green += i32::from(g) * weight;
                 blue += i32::from(b) * weight;
@@ -122,11 +124,11 @@ fn resample_rows(rows: &[u8], row_bytes: usize, taps: &Taps) -> Vec<u8> {
 fn blend_rows(rows: &[u8], row_bytes: usize, taps: &Taps) -> Vec<u8> {
     const LANES: usize = 32;
     let mut result = vec![0; taps.len() * row_bytes];
-    for (output, tap) in result.chunks_exact_mut(row_bytes).zip(taps.iter()) {
-        let inputs = &rows[tap.first * row_bytes..];
+    for (output, (first, weights)) in result.chunks_exact_mut(row_bytes).zip(taps.iter()) {
+        let inputs = &rows[first * row_bytes..];
         for (chunk, values) in output.chunks_mut(LANES).enumerate() {
             let mut sums = [HALF; LANES];
-            for (row, weight) in inputs.chunks_exact(row_bytes).zip(tap.weights) {
+            for (row, weight) in inputs.chunks_exact(row_bytes).zip(weights) {
                 for (sum, value) in sums.iter_mut().zip(&row[chunk * LANES..]) {
                     *sum += i32::from(*value) * weight;
                 }
@@ -146,16 +148,9 @@ fn to_byte(sum: i32) -> u8 {
 
 /// For each wanted output pixel of an axis, the run of input pixels that it is made of and their weights.
 struct Taps {
-    firsts: Vec<usize>,
-    /// End of each run in `weights`.
-    ends: Vec<usize>,
+    /// First input pixel of each run, and where its weights lie in `weights`.
+    runs: Vec<(usize, Range<usize>)>,
     weights: Vec<i32>,
-}
-
-/// The run of one output pixel.
-struct Tap<'a> {
-    first: usize,
-    weights: &'a [i32],
 }
 
 impl Taps {
@@ -164,7 +159,7 @@ impl Taps {
         let stretch = scale.max(1.0);
         let support = kernel.support() * stretch;
 
-        let mut taps = Self { firsts: Vec::new(), ends: Vec::new(), weights: Vec::new() };
+        let mut taps = Self { runs: Vec::with_capacity(axis.wanted.len()), weights: Vec::new() };
         let mut run = Vec::new();
         for output in axis.wanted.clone() {
             let centre = (output as f64 + 0.5) * scale;
@@ -175,35 +170,35 @@ impl Taps {
             run.clear();
             run.extend((first..end).map(|input| kernel.weight(distance(input))));
             let total: f64 = run.iter().sum();
-            taps.firsts.push(first);
+
+            let start = taps.weights.len();
             taps.weights.extend(run.iter().map(|weight| to_fixed_point(weight / total)));
-            taps.ends.push(taps.weights.len());
+            taps.runs.push((first, start..taps.weights.len()));
         }
         taps
     }
 
-    fn iter(&self) -> impl Iterator<Item = Tap<'_>> {
-        let starts = std::iter::once(&0).chain(&self.ends);
-        let runs = starts.zip(&self.ends).map(|(&start, &end)| &self.weights[start..end]);
-        self.firsts.iter().zip(runs).map(|(&first, weights)| Tap { first, weights })
-    }
-
     /// How many output pixels.
     fn len(&self) -> usize {
-        self.firsts.len()
+        self.runs.len()
+    }
+
+    /// For each output pixel, the first of its input pixels and the weights from there on.
+    fn iter(&self) -> impl Iterator<Item = (usize, &[i32])> {
+        self.runs.iter().map(|(first, weights)| (*first, &self.weights[weights.clone()]))
+    }
+
+    /// The input pixels that any output pixel is made of.
+    fn inputs(&self) -> Range<usize> {
+        let first = self.iter().map(|(first, _)| first).min().unwrap_or(0);
+        let end = self.iter().map(|(first, weights)| first + weights.len()).max().unwrap_or(0);
+        first..end
     }
 
     /// The same taps on an input that lacks its first `start` pixels.
     fn counted_from(mut self, start: usize) -> Self {
-        self.firsts.iter_mut().for_each(|first| *first -= start);
+        self.runs.iter_mut().for_each(|(first, _)| *first -= start);
         self
-    }
-
-    /// The input pixels that any wanted output pixel is made of.
-    fn inputs(&self) -> std::ops::Range<usize> {
-        let first = self.firsts.first().copied().unwrap_or(0);
-        let end = self.iter().map(|tap| tap.first + tap.weights.len()).max().unwrap_or(first);
-        first..end
     }
 }
 

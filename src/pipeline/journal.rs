@@ -79,7 +79,7 @@ pub enum JournalError {
     #[error("another run is writing to {}", .0.display())]
     Locked(PathBuf),
     /// The system refuses.
-    #[error("cannot write the unfinished run {}", path.display())]
+    #[error("cannot write to {}; what was done is kept there, and --resume goes on with it", path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,

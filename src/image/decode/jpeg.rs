@@ -11,7 +11,6 @@ use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
-use zune_jpeg::errors::DecodeErrors;
 
 use super::{DecodeError, DecodeOptions, check_size, turn};
 use crate::image::sniff::Format;
@@ -131,7 +130,7 @@ impl Outline {
     }
 
     /// A decoder's complaint, in the light of the outline.
-    fn explain(&self, error: &DecodeErrors) -> DecodeError {
+    fn explain(&self, error: &impl ToString) -> DecodeError {
         if self.has_end_marker {
             DecodeError::malformed(Format::Jpeg, error)
         } else {
