@@ -344,8 +344,8 @@ def bmps():
         edges = np.flatnonzero(np.diff(row, prepend=-1, append=-1))
         data += b"".join(bytes([end - start, row[start]]) for start, end in zip(edges, edges[1:])) + b"\0\0"
     data += b"\0\1"
-    table = np.dstack([colors[..., ::-1], np.zeros((64, 1), np.uint8)]) if colors.ndim == 3 else np.column_stack([colors[:, ::-1], np.zeros(64, np.uint8)])
-    write("rle.bmp", bmp_header(WIDTH, HEIGHT, 8, 1, len(data), 64) + table.astype(np.uint8).tobytes() + data, colors[index])
+    table = np.column_stack([colors[:, ::-1], np.zeros(64, np.uint8)]).tobytes()
+    write("rle.bmp", bmp_header(WIDTH, HEIGHT, 8, 1, len(data), 64) + table + data, colors[index])
 
 
 # --- TIFF ------------------------------------------------------------------------------------------------------------
@@ -382,7 +382,8 @@ def tiffs():
     stretched = np.round((floats.astype(np.float64) - floats.min()) / (floats.max() - floats.min()) * 255)
     # Scaled by a power of two, so that the stretch meets the very same numbers.
     write("float_stretched.tif", tiff(floats * 1024, photometric="minisblack"), as_rgb(stretched.astype(np.uint8)))
-    write("rgb_float.tif", tiff(scene().astype(np.float32), photometric="rgb"), u8(scene().astype(np.float32).astype(np.float64)))
+    floats = scene().astype(np.float32)
+    write("rgb_float.tif", tiff(floats, photometric="rgb"), u8(floats.astype(np.float64)))
     write("rgba.tif", tiff(RGBA, photometric="rgb", extrasamples=["unassalpha"]), blend_over_white(RGB, ALPHA))
     white_share = ((255 * (255 - ALPHA.astype(np.uint32)) + 127) // 255)[..., None]
     premultiplied = np.round(RGB * (ALPHA[..., None] / 255.0)).astype(np.uint8)
@@ -452,7 +453,10 @@ def broken():
     bits = struct.unpack("<I", lossless[21:25])[0] & ~0x0FFFFFFF | 16382 << 14 | 16382  # width - 1, height - 1
     write_broken("bomb.webp", patched(lossless, 21, struct.pack("<I", bits)))
     write_broken("bomb.bmp", bmp_header(60000, 60000, 24, 0, 0) + bytes(100))
-    tags = [(256, 4, 60000), (257, 4, 60000), (258, 3, 8), (259, 3, 1), (262, 3, 1), (273, 4, 8), (277, 3, 1), (278, 4, 60000), (279, 4, 100)]
+    # Width, height, bits, compression, photometric, strip offset, samples, rows a strip, strip length.
+    longs = {256: 60000, 257: 60000, 258: 8, 259: 1, 262: 1, 273: 8, 277: 1, 278: 60000, 279: 100}
+    shorts = (258, 259, 262, 277)
+    tags = [(tag, 3 if tag in shorts else 4, value) for tag, value in longs.items()]
     ifd = struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in tags)
     write_broken("bomb.tif", b"II*\0" + struct.pack("<I", 8) + ifd + bytes(4))
 

@@ -38,7 +38,8 @@ pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<RgbImage, 
 
     decoder.set_options(lenient.set_strict_mode(true));
     let mut picture = RgbImage::new(width, height);
-    decoder.decode_into(&mut picture).map_err(|error| outline.explain(&error))?;
+    let incomplete = |_| outline.explain(&"the picture data is incomplete or corrupt");
+    decoder.decode_into(&mut picture).map_err(incomplete)?;
     Ok(turn(picture, orientation.unwrap_or(Orientation::NoTransforms)))
 }
 
