@@ -27,6 +27,7 @@ pub(super) fn run(args: &LayersArgs) -> Result<()> {
     let network = Network::new(args.variant);
     let layers = keras::layers(&network);
     let frozen = args.freeze.frozen_layers(&network, &layers)?;
+    let trained = args.freeze.trainable_parameters(&network)?;
     let shapes = network.shapes([INPUT_SIDE; 2])?;
     let lines: Vec<Line<'_>> =
         layers.iter().enumerate().map(|(index, layer)| line(&network, &shapes, index, layer, index < frozen)).collect();
@@ -35,7 +36,6 @@ pub(super) fn run(args: &LayersArgs) -> Result<()> {
         TableFormat::Text => {
             write_text(&lines, out)?;
             let total: usize = lines.iter().map(|line| line.parameters).sum();
-            let trained: usize = layers[frozen..].iter().map(|layer| layer.trainable_parameters(&network)).sum();
             writeln!(out)?;
             writeln!(
                 out,
