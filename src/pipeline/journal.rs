@@ -139,9 +139,6 @@ impl Journal {
             done: Step::default(),
             rejected: Vec::new(),
         };
-        if start == Start::Restart {
-            journal.clear().map_err(failed(folder))?;
-        }
         let earlier = journal.read().map_err(failed(&path))?;
         match earlier {
             Some(_) if start == Start::Fresh && journal.done.candidates > 0 => {
@@ -156,7 +153,7 @@ impl Journal {
                 }
                 None => journal.cut_rows().map_err(failed(folder))?,
             },
-            // Nothing that is of use: rows may stand there all the same, with no journal that speaks of them.
+            // Nothing there, or nothing wanted: rows may stand there all the same, with no journal that speaks of them.
             _ => journal.clear().and_then(|()| journal.begin(of)).map_err(failed(&path))?,
         }
         Ok(journal)
