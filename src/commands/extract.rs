@@ -15,11 +15,12 @@ use super::progress::Progress;
 use super::{End, backbone, to_stdout};
 use crate::cli::{ExtractArgs, RunArgs};
 use crate::dataset::{self, Dataset, Rejected};
-use crate::embeddings::{Format, HEADER_LIMIT, Provenance, Table, header_len_at_most};
+use crate::embeddings::{Format, Provenance, Table, header_len_at_most};
 use crate::engine::{Engine, Reference};
 use crate::image::{DecodeOptions, Preprocess, is_candidate};
 use crate::inception::{FEATURES, Network};
 use crate::pipeline::{DecodeAhead, Embed, Journal, Loader, Start};
+use crate::tensor_file::HEADER_LIMIT;
 use crate::weights::hex;
 use crate::whole_file::{with_suffix, write_whole};
 

@@ -17,8 +17,8 @@ mod read;
 mod safetensors;
 
 pub use format::{Format, UnknownFormat};
-pub use read::{EmbeddingsFile, ReadError};
-pub use safetensors::{HEADER_LIMIT, header_len_at_most};
+pub use read::EmbeddingsFile;
+pub use safetensors::header_len_at_most;
 
 use std::io::{self, Read, Write};
 

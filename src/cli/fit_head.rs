@@ -1,0 +1,7 @@
+//! `headstock fit-head`.
+
+use clap::Args;
+
+/// `headstock fit-head`.
+#[derive(Debug, Args)]
+pub struct FitHeadArgs {}

@@ -1,0 +1,7 @@
+//! `headstock score`.
+
+use clap::Args;
+
+/// `headstock score`.
+#[derive(Debug, Args)]
+pub struct ScoreArgs {}

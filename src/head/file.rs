@@ -1,0 +1,218 @@
+//! `headstock.head/1`: a head as a file.
+//!
+//! | | | |
+//! |---|---|---|
+//! | `weight`, `bias` | F32 [K, F], [K] | a linear head |
+//! | `dense1.weight`, `dense1.bias`, `dense2.weight`, `dense2.bias` | F32 [H, F], [H], [K, H], [K] | a dense head |
+//! | `held_out.labels`, `held_out.probabilities`, `held_out.map` | I64 [M], F32 [M, K], F32 [M, 2] | rows to look at |
+//! | metadata | strings | `format`, `kind`, `classes`, `temperature`, `thresholds`, `fit`, `held_out` (JSON), and the provenance of the embeddings |
+
+use std::io::Write;
+use std::path::Path;
+
+use ndarray::Array2;
+use safetensors::Dtype;
+use serde::{Deserialize, Serialize};
+
+use super::{Dense, Head, HeldOut, Linear, Model};
+use crate::embeddings::Provenance;
+use crate::metrics::Metrics;
+use crate::tensor_file::{Entry, Fault, ReadError, TensorFile, fault, write_header};
+use crate::whole_file::{WriteError, write_whole};
+
+/// The name of the format and its version, as it stands in the metadata.
+pub const FORMAT: &str = "headstock.head/1";
+
+/// The metadata of the rows to look at.
+#[derive(Serialize, Deserialize)]
+struct HeldOutText {
+    set: String,
+    metrics: Metrics,
+    paths: Vec<String>,
+}
+
+impl Head {
+    /// Reads a head.
+    ///
+    /// # Errors
+    /// Where the file cannot be read, is of another format or version, is not whole, or holds numbers that are none.
+    pub fn read(path: &Path) -> Result<Self, ReadError> {
+        read(path).map_err(|(reason, source)| ReadError { path: path.to_owned(), role: "a head", reason, source })
+    }
+
+    /// Writes the head, whole or not at all. The same head gives the same bytes.
+    ///
+    /// # Errors
+    /// Where the file cannot be written.
+    pub fn write(&self, path: &Path) -> Result<(), WriteError> {
+        write_whole(path, |out| {
+            let tensors = self.tensors();
+            let entries: Vec<Entry<'_>> = tensors.iter().map(Tensor::entry).collect();
+            write_header(&self.metadata()?, &entries, out)?;
+            tensors.iter().try_for_each(|tensor| out.write_all(&tensor.bytes))
+        })
+    }
+
+    fn metadata(&self) -> serde_json::Result<Vec<(&'static str, String)>> {
+        let kind = match self.model {
+            Model::Linear(_) => "linear",
+            Model::Dense(_) => "dense",
+        };
+        let Provenance { weights, variant, preprocess, version } = self.provenance.clone();
+        let mut metadata = vec![
+            ("format", FORMAT.to_owned()),
+            ("kind", kind.to_owned()),
+            ("classes", serde_json::to_string(&self.classes)?),
+            ("temperature", serde_json::to_string(&self.temperature)?),
+            ("fit", self.fit.to_string()),
+            ("weights", weights),
+            ("variant", variant),
+            ("preprocess", preprocess),
+            ("version", version),
+        ];
+        if let Some(thresholds) = &self.thresholds {
+            metadata.push(("thresholds", serde_json::to_string(thresholds)?));
+        }
+        if let Some(HeldOut { set, metrics, paths, .. }) = self.held_out.clone() {
+            metadata.push(("held_out", serde_json::to_string(&HeldOutText { set, metrics, paths })?));
+        }
+        Ok(metadata)
+    }
+
+    /// Wider numbers first.
+    fn tensors(&self) -> Vec<Tensor> {
+        let mut tensors = Vec::new();
+        if let Some(held_out) = &self.held_out {
+            tensors.push(Tensor::integers("held_out.labels", &held_out.labels));
+            tensors.push(Tensor::matrix("held_out.probabilities", &held_out.probabilities));
+            tensors.push(Tensor::matrix("held_out.map", &held_out.map));
+        }
+        match &self.model {
+            Model::Linear(Linear { weight, bias }) => {
+                tensors.extend([Tensor::matrix("weight", weight), Tensor::vector("bias", bias)]);
+            }
+            Model::Dense(Dense { weight1, bias1, weight2, bias2 }) => {
+                tensors.extend([Tensor::matrix("dense1.weight", weight1), Tensor::vector("dense1.bias", bias1)]);
+                tensors.extend([Tensor::matrix("dense2.weight", weight2), Tensor::vector("dense2.bias", bias2)]);
+            }
+        }
+        tensors
+    }
+}
+
+/// A tensor on its way to the file.
+struct Tensor {
+    name: &'static str,
+    dtype: Dtype,
+    shape: Vec<usize>,
+    bytes: Vec<u8>,
+}
+
+impl Tensor {
+    fn matrix(name: &'static str, matrix: &Array2<f32>) -> Self {
+        let bytes = matrix.iter().flat_map(|number| number.to_le_bytes()).collect();
+        Self { name, dtype: Dtype::F32, shape: matrix.shape().to_vec(), bytes }
+    }
+
+    fn vector(name: &'static str, vector: &[f32]) -> Self {
+        let bytes = vector.iter().flat_map(|number| number.to_le_bytes()).collect();
+        Self { name, dtype: Dtype::F32, shape: vec![vector.len()], bytes }
+    }
+
+    fn integers(name: &'static str, integers: &[usize]) -> Self {
+        let bytes = integers.iter().flat_map(|&number| (number as i64).to_le_bytes()).collect();
+        Self { name, dtype: Dtype::I64, shape: vec![integers.len()], bytes }
+    }
+
+    fn entry(&self) -> Entry<'_> {
+        Entry { name: self.name, dtype: self.dtype, shape: self.shape.clone() }
+    }
+}
+
+fn read(path: &Path) -> Result<Head, Fault> {
+    let mut file = TensorFile::open(path, FORMAT)?;
+    let classes: Vec<String> = file.json("classes")?;
+    if classes.len() < 2 {
+        return Err(fault("it names fewer than two classes"));
+    }
+    let model = match file.text("kind")?.as_str() {
+        "linear" => Model::Linear(read_linear(&mut file, classes.len())?),
+        "dense" => Model::Dense(read_dense(&mut file, classes.len())?),
+        other => return Err(fault(format!("its kind is '{other}', where linear or dense should be"))),
+    };
+    let thresholds: Option<Vec<f64>> = file.optional_json("thresholds")?;
+    if thresholds.as_ref().is_some_and(|thresholds| thresholds.len() != classes.len()) {
+        return Err(fault(format!("its thresholds are not those of its {} classes", classes.len())));
+    }
+    let provenance = Provenance {
+        weights: file.text("weights")?,
+        variant: file.text("variant")?,
+        preprocess: file.text("preprocess")?,
+        version: file.text("version")?,
+    };
+    let (temperature, fit) = (file.json("temperature")?, file.json("fit")?);
+    let held_out = match file.optional_json("held_out")? {
+        Some(text) => Some(read_held_out(&mut file, text, classes.len())?),
+        None => None,
+    };
+    Ok(Head { classes, model, temperature, thresholds, provenance, fit, held_out })
+}
+
+fn read_linear(file: &mut TensorFile, classes: usize) -> Result<Linear, Fault> {
+    let features = columns(file, "weight")?;
+    Ok(Linear { weight: matrix(file, "weight", [classes, features])?, bias: vector(file, "bias", classes)? })
+}
+
+fn read_dense(file: &mut TensorFile, classes: usize) -> Result<Dense, Fault> {
+    let (features, hidden) = (columns(file, "dense1.weight")?, columns(file, "dense2.weight")?);
+    Ok(Dense {
+        weight1: matrix(file, "dense1.weight", [hidden, features])?,
+        bias1: vector(file, "dense1.bias", hidden)?,
+        weight2: matrix(file, "dense2.weight", [classes, hidden])?,
+        bias2: vector(file, "dense2.bias", classes)?,
+    })
+}
+
+fn read_held_out(file: &mut TensorFile, text: HeldOutText, classes: usize) -> Result<HeldOut, Fault> {
+    let HeldOutText { set, metrics, paths } = text;
+    let rows = paths.len();
+    let labels = file.integers("held_out.labels", &[rows])?;
+    let labels: Option<Vec<usize>> =
+        labels.into_iter().map(|label| usize::try_from(label).ok().filter(|&label| label < classes)).collect();
+    let labels = labels.ok_or_else(|| fault(format!("`held_out.labels` goes beyond its {classes} classes")))?;
+    if metrics.classes.len() != classes
+        || metrics.confusion.len() != classes
+        || metrics.confusion.iter().any(|row| row.len() != classes)
+    {
+        return Err(fault(format!("its metrics are not those of its {classes} classes")));
+    }
+    let probabilities = matrix(file, "held_out.probabilities", [rows, classes])?;
+    let map = matrix(file, "held_out.map", [rows, 2])?;
+    Ok(HeldOut { set, metrics, paths, labels, probabilities, map })
+}
+
+/// The second side of a matrix.
+fn columns(file: &TensorFile, name: &str) -> Result<usize, Fault> {
+    match file.tensor(name).map(|info| info.shape.as_slice()) {
+        Some(&[_, columns]) => Ok(columns),
+        Some(shape) => Err(fault(format!("`{name}` is of shape {shape:?}, not a matrix"))),
+        None => Err(fault(format!("it has no tensor `{name}`"))),
+    }
+}
+
+fn matrix(file: &mut TensorFile, name: &str, shape: [usize; 2]) -> Result<Array2<f32>, Fault> {
+    let numbers = finite(name, file.floats(name, &shape)?)?;
+    Array2::from_shape_vec(shape, numbers).map_err(|error| fault(format!("`{name}`: {error}")))
+}
+
+fn vector(file: &mut TensorFile, name: &str, len: usize) -> Result<Vec<f32>, Fault> {
+    finite(name, file.floats(name, &[len])?)
+}
+
+fn finite(name: &str, numbers: Vec<f32>) -> Result<Vec<f32>, Fault> {
+    if numbers.iter().all(|number| number.is_finite()) {
+        Ok(numbers)
+    } else {
+        Err(fault(format!("`{name}` holds numbers that are not finite")))
+    }
+}

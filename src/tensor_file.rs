@@ -1,0 +1,192 @@
+//! Our safetensors files: opened without trusting them, written with the same bytes every time.
+//!
+//! Both promises (`headstock.embeddings/1`, `headstock.head/1`) are one JSON header with string metadata, then tensors.
+//! Files come from strangers: nothing is allocated that the file's own length does not bear out.
+//!
+//! The header is written here and not by the safetensors crate, because that one keeps metadata in a hash map: the same
+//! content would give other bytes at every run.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use safetensors::Dtype;
+use safetensors::tensor::{Metadata, TensorInfo};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+
+/// The longest header, in bytes, that the safetensors libraries read.
+pub const HEADER_LIMIT: usize = 100_000_000;
+
+/// A file that is not what it should be.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot use {} as {role}: {reason}", path.display())]
+pub struct ReadError {
+    /// The file.
+    pub path: PathBuf,
+    /// What it was to be: `embeddings`, `a head`.
+    pub role: &'static str,
+    /// One line.
+    pub reason: String,
+    /// What the system says, where it is the system that refuses.
+    pub source: Option<io::Error>,
+}
+
+/// What is wrong with a file, and the system's word on it if it has one.
+pub(crate) type Fault = (String, Option<io::Error>);
+
+/// A fault that is the file's own.
+pub(crate) fn fault(reason: impl Into<String>) -> Fault {
+    (reason.into(), None)
+}
+
+fn unreadable(source: io::Error) -> Fault {
+    ("it cannot be read".to_owned(), Some(source))
+}
+
+/// A file of ours whose header has been read and agrees with the file's length.
+#[derive(Debug)]
+pub(crate) struct TensorFile {
+    file: BufReader<File>,
+    metadata: HashMap<String, String>,
+    header: Metadata,
+    data: u64,
+}
+
+impl TensorFile {
+    /// Opens a file whose metadata must say `format`, a name and a version such as `headstock.head/1`.
+    pub(crate) fn open(path: &Path, format: &str) -> Result<Self, Fault> {
+        let no_safetensors = || fault("it is no safetensors file");
+        let mut file = BufReader::new(File::open(path).map_err(unreadable)?);
+        let file_len = file.get_ref().metadata().map_err(unreadable)?.len();
+
+        let mut len = [0; 8];
+        file.read_exact(&mut len).map_err(|_| no_safetensors())?;
+        let header_len = usize::try_from(u64::from_le_bytes(len)).unwrap_or(usize::MAX);
+        if header_len > HEADER_LIMIT || 8 + header_len as u64 > file_len {
+            return Err(no_safetensors());
+        }
+        let mut header = vec![0; header_len];
+        file.read_exact(&mut header).map_err(unreadable)?;
+        let header: Metadata = serde_json::from_slice(&header).map_err(|_| no_safetensors())?;
+
+        let metadata = header.metadata().clone().unwrap_or_default();
+        match metadata.get("format").map(String::as_str) {
+            Some(found) if found == format => {}
+            Some(other) => return Err(fault(wrong_format(other, format))),
+            None => return Err(fault(format!("its metadata names no format, where {format} should be"))),
+        }
+        let data = 8 + header_len as u64;
+        for (name, info) in header.tensors() {
+            let (start, end) = info.data_offsets;
+            let numbers = info.shape.iter().try_fold(1_usize, |product, &side| product.checked_mul(side));
+            if numbers.and_then(|numbers| numbers.checked_mul(info.dtype.bitsize() / 8)) != end.checked_sub(start) {
+                return Err(fault(format!("the header contradicts itself about `{name}`")));
+            }
+            if end as u64 > file_len - data {
+                return Err(fault("it is cut off"));
+            }
+        }
+        Ok(Self { file, metadata, header, data })
+    }
+
+    /// A string of the metadata.
+    pub(crate) fn text(&self, key: &str) -> Result<String, Fault> {
+        self.optional_text(key).ok_or_else(|| fault(format!("its metadata has no `{key}`")))
+    }
+
+    /// A string of the metadata that may be missing.
+    pub(crate) fn optional_text(&self, key: &str) -> Option<String> {
+        self.metadata.get(key).cloned()
+    }
+
+    /// A string of the metadata that holds JSON.
+    pub(crate) fn json<T: DeserializeOwned>(&self, key: &str) -> Result<T, Fault> {
+        parse(key, &self.text(key)?)
+    }
+
+    /// A string of the metadata that holds JSON and may be missing.
+    pub(crate) fn optional_json<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, Fault> {
+        self.optional_text(key).map(|text| parse(key, &text)).transpose()
+    }
+
+    /// The type and shape of a tensor, where there is such a one.
+    pub(crate) fn tensor(&self, name: &str) -> Option<&TensorInfo> {
+        self.header.info(name)
+    }
+
+    /// All numbers of an F32 tensor of this shape.
+    pub(crate) fn floats(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, Fault> {
+        let bytes = self.bytes(name, Dtype::F32, shape)?;
+        Ok(bytes.as_chunks().0.iter().copied().map(f32::from_le_bytes).collect())
+    }
+
+    /// All numbers of an I64 tensor of this shape.
+    pub(crate) fn integers(&mut self, name: &str, shape: &[usize]) -> Result<Vec<i64>, Fault> {
+        let bytes = self.bytes(name, Dtype::I64, shape)?;
+        Ok(bytes.as_chunks().0.iter().copied().map(i64::from_le_bytes).collect())
+    }
+
+    fn bytes(&mut self, name: &str, dtype: Dtype, shape: &[usize]) -> Result<Vec<u8>, Fault> {
+        let info = self.header.info(name).ok_or_else(|| fault(format!("it has no tensor `{name}`")))?;
+        if info.dtype != dtype || info.shape != shape {
+            return Err(fault(format!("`{name}` is {:?} {:?}, not {dtype:?} {shape:?}", info.dtype, info.shape)));
+        }
+        let (start, end) = info.data_offsets;
+        // The header was held to the file's length: this much is there.
+        let mut bytes = vec![0; end - start];
+        let start = SeekFrom::Start(self.data + start as u64);
+        let read = self.file.seek(start).and_then(|_| self.file.read_exact(&mut bytes));
+        read.map_err(|source| (format!("`{name}` cannot be read"), Some(source)))?;
+        Ok(bytes)
+    }
+
+    /// Lets go of the header: the file, and where in it the tensor of this description begins.
+    pub(crate) fn into_stream(self, info: &TensorInfo) -> (BufReader<File>, u64) {
+        (self.file, self.data + info.data_offsets.0 as u64)
+    }
+}
+
+fn parse<T: DeserializeOwned>(key: &str, text: &str) -> Result<T, Fault> {
+    serde_json::from_str(text).map_err(|_| fault(format!("`{key}` of its metadata is not what it should be")))
+}
+
+/// What to say of a file that names another format: most often it is the other of our two files.
+fn wrong_format(found: &str, wanted: &str) -> String {
+    let name = |format: &str| format.split_once('/').map_or(format.to_owned(), |(name, _)| name.to_owned());
+    if name(found) == name(wanted) {
+        format!("its format is {found}, and this version of headstock reads {wanted}")
+    } else {
+        format!("its format is {found}, not {wanted}")
+    }
+}
+
+/// A tensor that is to be written: its name, type, shape.
+pub(crate) struct Entry<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) dtype: Dtype,
+    pub(crate) shape: Vec<usize>,
+}
+
+/// Writes the length and the header, filled up with spaces so that the tensors behind it are aligned to eight bytes. The
+/// bytes of the tensors follow in the order of `tensors`: wider numbers before narrower ones.
+pub(crate) fn write_header(metadata: &[(&str, String)], tensors: &[Entry<'_>], out: &mut impl Write) -> io::Result<()> {
+    let mut header = Map::new();
+    let metadata: Map<String, Value> = metadata.iter().map(|(key, value)| ((*key).to_owned(), json!(value))).collect();
+    header.insert("__metadata__".to_owned(), Value::Object(metadata));
+    let mut end = 0;
+    for Entry { name, dtype, shape } in tensors {
+        let start = end;
+        end += shape.iter().product::<usize>() * dtype.bitsize() / 8;
+        let dtype = format!("{dtype:?}");
+        header.insert((*name).to_owned(), json!({ "dtype": dtype, "shape": shape, "data_offsets": [start, end] }));
+    }
+    let mut header = serde_json::to_vec(&header)?;
+    header.resize(header.len().next_multiple_of(8), b' ');
+    if header.len() > HEADER_LIMIT {
+        return Err(io::Error::other("the paths do not fit the header of one safetensors file"));
+    }
+    out.write_all(&(header.len() as u64).to_le_bytes())?;
+    out.write_all(&header)
+}
