@@ -18,6 +18,9 @@
 //! | [`engine`] | interpreters of the description |
 //! | [`pipeline`] | decoding ahead of the network, batches, the journal that a killed run goes on from |
 //! | [`embeddings`] | the files that hold the rows |
+//! | [`head`] | classifiers on rows, and the file that holds one |
+//! | [`metrics`] | how good decisions are |
+//! | [`tensor_file`] | what both kinds of our files share: a header that is not trusted |
 //! | [`commands`] | one file a verb: flags in, text out |
 
 pub mod cli;

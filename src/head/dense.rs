@@ -9,11 +9,11 @@ use super::product::affine;
 pub struct Dense {
     /// [H, F].
     pub weight1: Array2<f32>,
-    /// [H].
+    /// `[H]`.
     pub bias1: Vec<f32>,
     /// [K, H].
     pub weight2: Array2<f32>,
-    /// [K].
+    /// `[K]`.
     pub bias2: Vec<f32>,
 }
 

@@ -2,9 +2,9 @@
 //!
 //! | | | |
 //! |---|---|---|
-//! | `weight`, `bias` | F32 [K, F], [K] | a linear head |
-//! | `dense1.weight`, `dense1.bias`, `dense2.weight`, `dense2.bias` | F32 [H, F], [H], [K, H], [K] | a dense head |
-//! | `held_out.labels`, `held_out.probabilities`, `held_out.map` | I64 [M], F32 [M, K], F32 [M, 2] | rows to look at |
+//! | `weight`, `bias` | F32 [K, F], `[K]` | a linear head |
+//! | `dense1.weight`, `dense1.bias`, `dense2.weight`, `dense2.bias` | F32 [H, F], `[H]`, [K, H], `[K]` | a dense head |
+//! | `held_out.labels`, `held_out.probabilities`, `held_out.map` | I64 `[M]`, F32 [M, K], F32 [M, 2] | rows to look at |
 //! | metadata | strings | `format`, `kind`, `classes`, `temperature`, `thresholds`, `fit`, `held_out` (JSON), and the provenance of the embeddings |
 
 use std::io::Write;

@@ -9,7 +9,7 @@ use super::product::affine;
 pub struct Linear {
     /// [K, F].
     pub weight: Array2<f32>,
-    /// [K].
+    /// `[K]`.
     pub bias: Vec<f32>,
 }
 

@@ -7,7 +7,7 @@ use rayon::iter::{IndexedParallelIterator, ParallelIterator};
 /// the bits of a row, are then the same whatever batch it comes in.
 const BLOCK: usize = 64;
 
-/// `rows` [B, F] times the transpose of `weight` [K, F], plus `bias` [K] (a slice of length K): [B, K].
+/// `rows` [B, F] times the transpose of `weight` [K, F], plus `bias` `[K]` (a slice of length K): [B, K].
 pub(super) fn affine(rows: ArrayView2<'_, f32>, weight: &Array2<f32>, bias: &[f32]) -> Array2<f32> {
     let mut out = Array2::zeros((rows.nrows(), weight.nrows()));
     let blocks = out.axis_chunks_iter_mut(Axis(0), BLOCK);

@@ -1,13 +1,5 @@
 //! The flags of every verb.
 
-mod fit_head;
-mod report;
-mod score;
-
-pub use fit_head::FitHeadArgs;
-pub use report::ReportArgs;
-pub use score::ScoreArgs;
-
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
@@ -36,12 +28,6 @@ pub struct Cli {
 pub enum Verb {
     /// Turn the images under a folder into Inception-v3 embeddings
     Extract(Box<ExtractArgs>),
-    /// Fit a classifier on embeddings, and tell honestly how good it is
-    FitHead(Box<FitHeadArgs>),
-    /// Classify the images under a folder, or the rows of an embeddings file
-    Score(Box<ScoreArgs>),
-    /// Show a head and its scores as one self-contained page
-    Report(Box<ReportArgs>),
     /// Look at the network, its filters, or a file of embeddings
     #[command(subcommand)]
     Inspect(Inspect),

@@ -1,7 +1,0 @@
-//! `headstock fit-head`.
-
-use clap::Args;
-
-/// `headstock fit-head`.
-#[derive(Debug, Args)]
-pub struct FitHeadArgs {}

@@ -1,7 +1,0 @@
-//! `headstock score`.
-
-use clap::Args;
-
-/// `headstock score`.
-#[derive(Debug, Args)]
-pub struct ScoreArgs {}
