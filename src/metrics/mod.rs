@@ -5,6 +5,9 @@
 //! probabilities [N, K] ┴─▶ Metrics ─▶ text, JSON, the head file, the report
 //! ```
 
+mod measure;
+mod ranking;
+
 use serde::{Deserialize, Serialize};
 
 /// What N rows with known classes tell about a classifier of K classes.
