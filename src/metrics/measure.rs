@@ -13,7 +13,7 @@ const BINS: usize = 15;
 const Z: f64 = 1.959_963_984_540_054;
 
 impl Metrics {
-    /// What `labels` [N], positions in `classes` [K], and `probabilities` [N, K] tell. Rows whose label is no class, or
+    /// What `labels` `[N]`, positions in `classes` `[K]`, and `probabilities` [N, K] tell. Rows whose label is no class, or
     /// that lack one of the two, are left out. Of equal probabilities the first class is the predicted one. A number
     /// that divides by nothing is 0.
     #[must_use]

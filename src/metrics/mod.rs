@@ -1,7 +1,7 @@
 //! How good decisions are, in the field's usual numbers, held to scikit-learn's.
 //!
 //! ```text
-//! labels [N] ──────────┐
+//! labels `[N]` ──────────┐
 //! probabilities [N, K] ┴─▶ Metrics ─▶ text, JSON, the head file, the report
 //! ```
 
