@@ -33,6 +33,7 @@ pub mod image;
 pub mod inception;
 pub mod metrics;
 pub mod pipeline;
+pub mod scores;
 pub mod tensor_file;
 pub mod weights;
 pub mod whole_file;

@@ -206,7 +206,9 @@ impl Output {
                 1 << 20,
                 File::open(&raw).with_context(|| format!("cannot read {}", raw.display()))?,
             );
-            let table = Table { provenance, classes: &dataset.classes, images: images.to_vec(), columns: FEATURES };
+            let root = &dataset.root.to_string_lossy();
+            let table =
+                Table { provenance, classes: &dataset.classes, root, images: images.to_vec(), columns: FEATURES };
             self.format.write(&self.shard_path(shard), &table, &mut rows)?;
             journal.mark_written(shard)?;
         }

@@ -4,9 +4,12 @@
 mod backbone;
 mod console;
 mod extract;
+mod fit_head;
 mod inspect;
 mod interrupt;
 mod progress;
+mod report;
+mod score;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -31,6 +34,9 @@ pub fn run(cli: Cli) -> ExitCode {
     let console = Console::new(cli.quiet);
     let end = match cli.verb {
         Verb::Extract(args) => extract::run(&args, console),
+        Verb::FitHead(args) => fit_head::run(&args, console),
+        Verb::Score(args) => score::run(&args, console),
+        Verb::Report(args) => report::run(&args, console),
         Verb::Inspect(what) => inspect::run(&what, console),
     };
     match end {

@@ -52,6 +52,8 @@ pub struct Table<'a> {
     pub provenance: &'a Provenance,
     /// Class names; empty for a flat folder.
     pub classes: &'a [String],
+    /// The folder that the images' paths are relative to, as the user named it: where `report` finds them again.
+    pub root: &'a str,
     /// The image of each row.
     pub images: Vec<&'a Candidate>,
     /// Numbers in a row.

@@ -16,7 +16,9 @@ pub struct EmbeddingsFile {
     pub provenance: Provenance,
     /// Class names; empty where there are none.
     pub classes: Vec<String>,
-    /// The image of each row, relative to the folder it was read from.
+    /// The folder of the images, as it was named to `extract`; files of before do not say.
+    pub images: Option<String>,
+    /// The image of each row, relative to that folder.
     pub paths: Vec<String>,
     /// The label of each row, by position in `classes`, [`NO_CLASS`] for none; `None` where there are no classes.
     pub labels: Option<Vec<i64>>,
@@ -89,6 +91,7 @@ fn open(path: &Path) -> Result<EmbeddingsFile, Fault> {
     if let Some(label) = labels.iter().flatten().find(|&&label| label < NO_CLASS || label >= classes.len() as i64) {
         return Err(fault(format!("the label {label} is beyond its {} classes", classes.len())));
     }
+    let images = file.optional_text("images");
     let (file, first_row) = file.into_stream(&embeddings);
-    Ok(EmbeddingsFile { provenance, classes, paths, labels, columns, file, first_row })
+    Ok(EmbeddingsFile { provenance, classes, images, paths, labels, columns, file, first_row })
 }

@@ -35,6 +35,7 @@ pub(super) fn write(table: &Table<'_>, rows: &mut impl Read, out: &mut impl Writ
     let metadata = [
         ("classes", serde_json::to_string(table.classes)?),
         ("format", FORMAT.to_owned()),
+        ("images", table.root.to_owned()),
         ("paths", serde_json::to_string(&paths)?),
         ("preprocess", provenance.preprocess.clone()),
         ("variant", provenance.variant.clone()),

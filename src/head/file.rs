@@ -28,6 +28,7 @@ pub const FORMAT: &str = "headstock.head/1";
 struct HeldOutText {
     set: String,
     metrics: Metrics,
+    images: Option<String>,
     paths: Vec<String>,
 }
 
@@ -73,8 +74,8 @@ impl Head {
         if let Some(thresholds) = &self.thresholds {
             metadata.push(("thresholds", serde_json::to_string(thresholds)?));
         }
-        if let Some(HeldOut { set, metrics, paths, .. }) = self.held_out.clone() {
-            metadata.push(("held_out", serde_json::to_string(&HeldOutText { set, metrics, paths })?));
+        if let Some(HeldOut { set, metrics, images, paths, .. }) = self.held_out.clone() {
+            metadata.push(("held_out", serde_json::to_string(&HeldOutText { set, metrics, images, paths })?));
         }
         Ok(metadata)
     }
@@ -174,7 +175,7 @@ fn read_dense(file: &mut TensorFile, classes: usize) -> Result<Dense, Fault> {
 }
 
 fn read_held_out(file: &mut TensorFile, text: HeldOutText, classes: usize) -> Result<HeldOut, Fault> {
-    let HeldOutText { set, metrics, paths } = text;
+    let HeldOutText { set, metrics, images, paths } = text;
     let rows = paths.len();
     let labels = file.integers("held_out.labels", &[rows])?;
     let labels: Option<Vec<usize>> =
@@ -188,7 +189,7 @@ fn read_held_out(file: &mut TensorFile, text: HeldOutText, classes: usize) -> Re
     }
     let probabilities = matrix(file, "held_out.probabilities", [rows, classes])?;
     let map = matrix(file, "held_out.map", [rows, 2])?;
-    Ok(HeldOut { set, metrics, paths, labels, probabilities, map })
+    Ok(HeldOut { set, metrics, images, paths, labels, probabilities, map })
 }
 
 /// The second side of a matrix.

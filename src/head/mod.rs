@@ -57,6 +57,8 @@ pub struct HeldOut {
     pub set: String,
     /// Of all of them.
     pub metrics: Metrics,
+    /// The folder of their images, where it is known.
+    pub images: Option<String>,
     /// Some of them or all, to look at: paths of the images,
     pub paths: Vec<String>,
     /// their classes,

@@ -1,4 +1,12 @@
-//! The flags of every verb.
+//! The flags of every verb; those of the larger verbs have a file each.
+
+mod fit_head;
+mod report;
+mod score;
+
+pub use fit_head::{ClassWeight, DenseArgs, FitHeadArgs, HeadKind, LogisticArgs};
+pub use report::ReportArgs;
+pub use score::{ScoreArgs, ScoresFormat};
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -28,6 +36,12 @@ pub struct Cli {
 pub enum Verb {
     /// Turn the images under a folder into Inception-v3 embeddings
     Extract(Box<ExtractArgs>),
+    /// Fit a classifier on embeddings, and tell how good it is
+    FitHead(Box<FitHeadArgs>),
+    /// Put a fitted head to work on a folder of images
+    Score(Box<ScoreArgs>),
+    /// Show a head, and what it did, as one page that opens in any browser
+    Report(Box<ReportArgs>),
     /// Look at the network, its filters, or a file of embeddings
     #[command(subcommand)]
     Inspect(Inspect),

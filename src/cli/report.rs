@@ -1,0 +1,40 @@
+//! The flags of `headstock report`.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{BackboneArgs, file, folder};
+
+/// `headstock report`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// What `fit-head` wrote
+    #[arg(long, value_name = "FILE", value_parser = file)]
+    pub head: PathBuf,
+
+    /// What `score` wrote, to be shown too
+    #[arg(long, value_name = "FILE", value_parser = file)]
+    pub scores: Option<PathBuf>,
+
+    /// The folder that the images lie in [default: as `extract` and `score` were told]
+    #[arg(long, value_name = "DIR", value_parser = folder)]
+    pub images: Option<PathBuf>,
+
+    /// The page
+    #[arg(long, short, value_name = "FILE", default_value = "report.html")]
+    pub out: PathBuf,
+
+    /// Show so many images at most
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub max_images: usize,
+
+    /// Which network.
+    #[command(flatten)]
+    pub backbone: BackboneArgs,
+
+    /// Threads [default: one a core]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<NonZeroUsize>,
+}

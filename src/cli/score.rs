@@ -1,0 +1,97 @@
+//! The flags of `headstock score`.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::{BackboneArgs, RunArgs, file, folder};
+
+/// `headstock score`.
+#[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("input").required(true).args(["images", "embeddings"])))]
+pub struct ScoreArgs {
+    /// What `fit-head` wrote
+    #[arg(long, value_name = "FILE", value_parser = file)]
+    pub head: PathBuf,
+
+    /// The folder of images
+    #[arg(long, value_name = "DIR", value_parser = folder)]
+    pub images: Option<PathBuf>,
+
+    /// What `extract` wrote of the images, instead of running the network again
+    #[arg(long, value_name = "FILE", value_parser = file)]
+    pub embeddings: Option<PathBuf>,
+
+    /// Where the scores go
+    #[arg(long, short, value_name = "FILE", default_value = "scores.csv")]
+    pub out: PathBuf,
+
+    /// How they are written [default: by the extension of --out]
+    #[arg(long, value_enum)]
+    pub format: Option<ScoresFormat>,
+
+    /// Write only the K most probable classes of each image, the first one first
+    #[arg(long, value_name = "K")]
+    pub top: Option<NonZeroUsize>,
+
+    /// Call an image `unsure` where no class is so probable [default: the head's own, by class]
+    #[arg(long, value_name = "P", value_parser = probability)]
+    pub threshold: Option<f64>,
+
+    /// Where the images lie in folders named as the head's classes, tell how good it is on them
+    #[arg(long)]
+    pub evaluate: bool,
+
+    /// Write the numbers of --evaluate to this file as JSON too
+    #[arg(long, value_name = "FILE", requires = "evaluate")]
+    pub metrics: Option<PathBuf>,
+
+    /// Lay the images out in this folder, a folder a class (links, or copies where links cannot be)
+    #[arg(long, value_name = "DIR")]
+    pub sort_into: Option<PathBuf>,
+
+    /// Draw into this folder where in each image the head saw its class
+    #[arg(long, value_name = "DIR", requires = "images")]
+    pub explain: Option<PathBuf>,
+
+    /// Reject images of more pixels than this
+    #[arg(long, value_name = "PIXELS", default_value_t = crate::image::DecodeOptions::default().max_pixels)]
+    pub max_pixels: u64,
+
+    /// Which network.
+    #[command(flatten)]
+    pub backbone: BackboneArgs,
+
+    /// How to run.
+    #[command(flatten)]
+    pub run: RunArgs,
+
+    /// Go on with a run that was stopped; without one, begin
+    #[arg(long)]
+    pub resume: bool,
+
+    /// Throw away a run that was stopped, and begin again
+    #[arg(long, conflicts_with = "resume")]
+    pub restart: bool,
+
+    /// Only the first so many images, in the order of their paths
+    #[arg(long, value_name = "N")]
+    pub limit: Option<NonZeroUsize>,
+}
+
+/// How scores are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ScoresFormat {
+    /// Comma-separated, a line an image.
+    Csv,
+    /// A JSON object a line.
+    Jsonl,
+}
+
+fn probability(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(p) if (0.0..=1.0).contains(&p) => Ok(p),
+        _ => Err("give a number from 0 to 1".to_owned()),
+    }
+}
