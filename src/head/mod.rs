@@ -10,11 +10,14 @@
 mod dense;
 mod file;
 mod linear;
+pub mod logistic;
 mod product;
+mod scaler;
 
 pub use dense::Dense;
 pub use file::FORMAT;
 pub use linear::Linear;
+pub use scaler::Scaler;
 
 use ndarray::{Array2, ArrayView1, ArrayView2};
 use serde_json::Value;

@@ -1,0 +1,218 @@
+//! The walk over the penalties, and the polish at its end.
+
+use faer::MatRef;
+use linfa::DatasetBase;
+use linfa::traits::Fit;
+use ndarray::{Array1, Array2};
+
+use super::curvature::{Curvature, Preconditioner};
+use super::minimise::{Stop, minimise, penalise};
+use super::objective::Objective;
+use super::span::Span;
+use super::{Alphas, LogisticError, LogisticValidParams};
+
+/// On the path, where a penalty is only compared with others. The gap is an estimate: the true one is about five times it.
+const ON_PATH: Stop = Stop { gap: 2e-5, settled: 2e-3, iterations: 200 };
+/// On the way to the first penalty.
+const APPROACH: Stop = Stop { gap: 1e-2, settled: f64::INFINITY, iterations: 30 };
+/// At the end, in float32 and then in float64.
+const FINAL: Stop = Stop { gap: 1e-6, settled: f64::INFINITY, iterations: 200 };
+const POLISH: Stop = Stop { gap: 1e-8, settled: f64::INFINITY, iterations: 500 };
+/// So many penalties in a row that are worse than the best end the path: the loss of held-out rows has one valley.
+const PATIENCE: usize = 2;
+/// From which gap on, as part of the loss, a fit has not converged.
+const CONVERGED: f64 = 1e-4;
+
+/// A fitted logistic regression.
+#[derive(Clone, Debug)]
+pub struct Fitted {
+    /// [K, F], for standardised rows.
+    pub weight: Array2<f64>,
+    /// `[K]`.
+    pub bias: Array1<f64>,
+    /// The penalty.
+    pub alpha: f64,
+    /// What was minimised, at the end: weighted loss of all rows and the penalty.
+    pub loss: f64,
+    /// An upper bound of the distance of `loss` to its minimum, as part of it: the cost is alpha-convex, so |gradient|^2 /
+    /// (2 alpha).
+    pub gap: f64,
+    /// Logits [N, K] of each row by the fit that did not see its fold, with the same penalty.
+    pub out_of_fold: Array2<f32>,
+    /// All penalties that were tried, from strong to weak.
+    pub path: Vec<PathPoint>,
+}
+
+/// A penalty that was tried.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PathPoint {
+    /// The penalty.
+    pub alpha: f64,
+    /// Mean weighted log loss of the rows in the fit that did not see their fold.
+    pub log_loss: f64,
+    /// Passes over the rows that it took.
+    pub passes: usize,
+}
+
+impl Fitted {
+    /// Whether the loss is within 1e-4 of its minimum.
+    #[must_use]
+    pub fn has_converged(&self) -> bool {
+        self.gap <= CONVERGED
+    }
+}
+
+impl Fit<Array2<f32>, Array1<usize>, LogisticError> for LogisticValidParams {
+    type Object = Fitted;
+
+    /// Fits standardised records [N, F] with targets `[N]` below K, weights `[N]` where there are any.
+    ///
+    /// # Errors
+    /// Where the dataset's parts do not belong together or hold numbers that are none.
+    fn fit(&self, dataset: &DatasetBase<Array2<f32>, Array1<usize>>) -> Result<Fitted, LogisticError> {
+        let records = dataset.records().as_standard_layout();
+        let labels: Vec<usize> = dataset.targets().to_vec();
+        let ones = vec![1.0; records.nrows()];
+        let weights = dataset.weights().unwrap_or(&ones);
+        self.fits_together(&records.view(), &labels, weights)?;
+        let numbers = records.as_slice().unwrap_or_default();
+        let rows = MatRef::from_row_major_slice(numbers, records.nrows(), records.ncols());
+
+        let span = Span::new(rows);
+        let folds = &self.folds;
+        let count = folds.iter().max().map_or(0, |&last| last + 1);
+        let on = |rows, fits| Objective { rows, labels: &labels, weights, folds, fits, classes: self.classes };
+        let all = count..count + 1;
+        let place = span.as_ref().map_or(rows, Span::coordinates);
+
+        let objective = on(place, 0..count);
+        let (best, path) = self.walk(&objective)?;
+        let out_of_fold = objective.held_out_logits(&best.weights);
+
+        // The fits without a fold have shown the penalty, and their mean is near the fit on all rows.
+        let start = mean_of_fits(&best.weights, count);
+        let objective = on(place, all.clone());
+        let near = minimise(&objective, &best.guide, best.alpha, &start, FINAL).weights;
+        let near: Vec<f64> = near.into_iter().map(f64::from).collect();
+        let polished = minimise(&objective, &best.guide.widened(), best.alpha, &near, POLISH);
+        let parameters = span.as_ref().map_or_else(|| polished.weights.clone(), |span| span.back(&polished.weights));
+        let (loss, gap) = certify(&on(rows, all), &parameters, best.alpha);
+
+        let features = rows.ncols();
+        let columns = Array2::from_shape_vec((self.classes, features + 1), parameters).unwrap_or_default();
+        let (weight, bias) = columns.view().split_at(ndarray::Axis(1), features);
+        let bias = bias.iter().copied().collect();
+        Ok(Fitted { weight: weight.to_owned(), bias, alpha: best.alpha, loss, gap, out_of_fold, path })
+    }
+}
+
+/// The best penalty so far.
+struct Best {
+    alpha: f64,
+    log_loss: f64,
+    /// Of all fits.
+    weights: Vec<f32>,
+    /// The change of variables that led there.
+    guide: Preconditioner<f32>,
+}
+
+impl LogisticValidParams {
+    fn fits_together(
+        &self,
+        records: &ndarray::ArrayView2<'_, f32>,
+        labels: &[usize],
+        weights: &[f32],
+    ) -> Result<(), LogisticError> {
+        let rows = records.nrows();
+        let lengths = [("labels", labels.len()), ("weights", weights.len()), ("folds", self.folds.len())];
+        if let Some((what, found)) = lengths.into_iter().find(|&(_, found)| found != rows) {
+            return Err(LogisticError::Shape { what, found, wanted: rows });
+        }
+        if let Some(&label) = labels.iter().find(|&&label| label >= self.classes) {
+            return Err(LogisticError::Shape { what: "a label", found: label, wanted: self.classes });
+        }
+        let is_finite = |row: &ndarray::ArrayView1<'_, f32>| row.iter().all(|x| x.is_finite());
+        match records.rows().into_iter().position(|row| !is_finite(&row)) {
+            Some(row) => Err(LogisticError::NotFinite(row)),
+            None => Ok(()),
+        }
+    }
+
+    /// From strong penalties to weak ones, each from the optimum of the one before.
+    fn walk(&self, objective: &Objective<'_>) -> Result<(Best, Vec<PathPoint>), LogisticError> {
+        let curvature = Curvature::new(objective.rows);
+        let total: f64 = objective.weights.iter().map(|&weight| f64::from(weight)).sum();
+        let alphas = self.alphas.descending(objective.rows.nrows());
+        let uniform = 1.0 / self.classes as f32;
+        let mut spreads: Vec<f32> = objective.weights.iter().map(|weight| weight * uniform * (1.0 - uniform)).collect();
+        let mut weights = vec![0.0; objective.parameters() * objective.columns()];
+        for alpha in approach(alphas[0]) {
+            let guide = curvature.preconditioner(&spreads, alpha);
+            let minimum = minimise(objective, &guide, alpha, &weights, APPROACH);
+            (weights, spreads) = (minimum.weights, minimum.value.spreads);
+        }
+        let mut path: Vec<PathPoint> = Vec::new();
+        let mut best: Option<Best> = None;
+        for alpha in alphas {
+            let guide = curvature.preconditioner(&spreads, alpha);
+            let minimum = minimise(objective, &guide, alpha, &weights, ON_PATH);
+            (weights, spreads) = (minimum.weights, minimum.value.spreads);
+            let log_loss = minimum.value.held_out / total;
+            path.push(PathPoint { alpha, log_loss, passes: minimum.passes });
+            if best.as_ref().is_none_or(|best| log_loss < best.log_loss) {
+                best = Some(Best { alpha, log_loss, weights: weights.clone(), guide });
+            }
+            let lowest = best.as_ref().map_or(f64::INFINITY, |best| best.log_loss);
+            let worse = path.iter().rev().take_while(|point| point.log_loss > lowest).count();
+            if worse >= PATIENCE {
+                break;
+            }
+        }
+        best.map(|best| (best, path)).ok_or(LogisticError::Alpha(f64::NAN))
+    }
+}
+
+impl Alphas {
+    /// From strong to weak. The strongest grows with the rows, as the loss it is held against does.
+    fn descending(&self, rows: usize) -> Vec<f64> {
+        match self {
+            Self::HalfDecades => {
+                let top = (rows as f64).log10().ceil().max(4.0) as i32;
+                (0..=2 * (top + 4)).map(|half| 10_f64.powf(f64::from(top) - f64::from(half) / 2.0)).collect()
+            }
+            Self::Listed(alphas) => {
+                let mut alphas = alphas.clone();
+                alphas.sort_by(|a, b| b.total_cmp(a));
+                alphas.dedup();
+                alphas
+            }
+        }
+    }
+}
+
+/// Stronger penalties than the first one, on the way to it.
+fn approach(first: f64) -> impl Iterator<Item = f64> {
+    std::iter::successors(Some(1e3), |alpha| Some(alpha / 30.0)).take_while(move |&alpha| alpha > 10.0 * first)
+}
+
+/// The mean of the parameters of all fits.
+fn mean_of_fits(parameters: &[f32], fits: usize) -> Vec<f32> {
+    let of_fit = parameters.len() / fits;
+    let sum = |i: usize| (0..fits).map(|fit| parameters[fit * of_fit + i]).sum::<f32>();
+    (0..of_fit).map(|i| sum(i) / fits as f32).collect()
+}
+
+/// The loss with its penalty at `parameters` [F + 1, K], and a bound of its distance to the minimum, as part of it.
+fn certify(objective: &Objective<'_>, parameters: &[f64], alpha: f64) -> (f64, f64) {
+    let mut value = objective.value::<f64>(parameters);
+    let loss = value.loss + penalise(&mut value.gradient, parameters, objective.parameters(), alpha);
+    let (mut weights, mut intercepts) = (0.0, 0.0);
+    for column in value.gradient.chunks_exact(objective.parameters()) {
+        let (of_weights, of_intercept) = column.split_at(column.len() - 1);
+        weights += of_weights.iter().map(|x| x * x).sum::<f64>();
+        intercepts += of_intercept[0].powi(2);
+    }
+    // Intercepts have no penalty: their curvature is that of the loss itself.
+    let curvature: f64 = value.spreads.iter().map(|&spread| f64::from(spread)).sum();
+    (loss, (weights / (2.0 * alpha) + intercepts / (2.0 * curvature.max(f64::MIN_POSITIVE))) / loss)
+}

@@ -1,0 +1,62 @@
+//! Multinomial logistic regression with an L2 penalty, and the choice of the penalty, as one walk.
+//!
+//! ```text
+//! standardised rows [N, F] ─▶ span ────▶ path over alpha, strong to weak ─▶ the best ─▶ polish ─▶ Fitted
+//! labels, weights, folds      N < F:     float32; k fits without a fold      alpha       float64
+//!                             [N, N]     and one on all rows, at once
+//! ```
+//!
+//! What is minimised is the sum over the rows of weight times -ln p(own class), plus alpha/2 times the squared norm of the
+//! weights; intercepts are free. That is scikit-learn's `LogisticRegression(C=1/alpha)`, for two classes
+//! `C=2/alpha` (scikit-learn has one weight vector there, and the softmax has two that are each other's negative).
+//!
+//! Each penalty starts from the optimum of the one before. All fits of a penalty are one problem ([`objective`](self)), in
+//! variables in which it is nearly round (`curvature`), and L-BFGS takes ten to thirty passes over the rows for it.
+//!
+//! linfa-logistic, with the same solver, stands aside: its log-sum-exp is shifted by the largest logit of the whole matrix,
+//! which loses rows far below it; cost and gradient are two passes on one thread; rows have no weights.
+
+mod curvature;
+mod fit;
+mod minimise;
+mod number;
+mod objective;
+mod params;
+mod point;
+mod softmax;
+mod span;
+
+use number::Number;
+
+pub use fit::{Fitted, PathPoint};
+pub use params::{Alphas, LogisticParams, LogisticValidParams};
+
+/// Why there is no fit.
+#[derive(Debug, thiserror::Error)]
+pub enum LogisticError {
+    /// Nothing to tell apart.
+    #[error("there are fewer than two classes")]
+    OneClass,
+    /// A fold must leave rows to learn from and rows to look at.
+    #[error("there are fewer than two folds, or one of them is empty")]
+    Folds,
+    /// A penalty that is none.
+    #[error("alpha is {0}, where a number above 0 should be")]
+    Alpha(f64),
+    /// Rows, labels, weights and folds do not belong together.
+    #[error("{what} of {found}, where {wanted} should be")]
+    Shape {
+        /// Of what.
+        what: &'static str,
+        /// How many there are.
+        found: usize,
+        /// How many there should be.
+        wanted: usize,
+    },
+    /// A number that is none.
+    #[error("row {0} holds a number that is not finite")]
+    NotFinite(usize),
+    /// The datasets' own.
+    #[error(transparent)]
+    Linfa(#[from] linfa::error::Error),
+}

@@ -1,0 +1,51 @@
+//! float32 and float64: the path over the penalties is walked in the one, its end is polished in the other.
+
+use faer::{Mat, MatRef};
+use rayon::prelude::*;
+
+/// A float that fits are computed in.
+pub(super) trait Number: linfa::Float + faer::traits::RealField + Into<f64> {
+    /// The change of the cost, relative, below which it is rounding.
+    const ROUNDING: f64;
+
+    /// Rows [n, D] in this type.
+    fn rows(rows: MatRef<'_, f32>) -> Rows<'_, Self>;
+}
+
+/// Rows as they are, or converted.
+pub(super) enum Rows<'a, T> {
+    Borrowed(MatRef<'a, T>),
+    /// Their transpose.
+    Converted(Mat<T>),
+}
+
+impl<T: Number> Rows<'_, T> {
+    pub(super) fn view(&self) -> MatRef<'_, T> {
+        match self {
+            Self::Borrowed(rows) => *rows,
+            Self::Converted(transpose) => transpose.as_ref().transpose(),
+        }
+    }
+}
+
+impl Number for f32 {
+    const ROUNDING: f64 = 1e-7;
+
+    fn rows(rows: MatRef<'_, f32>) -> Rows<'_, Self> {
+        Rows::Borrowed(rows)
+    }
+}
+
+impl Number for f64 {
+    const ROUNDING: f64 = 1e-14;
+
+    fn rows(rows: MatRef<'_, f32>) -> Rows<'_, Self> {
+        let mut transpose = Mat::zeros(rows.ncols(), rows.nrows());
+        transpose.as_mut().par_col_chunks_mut(64).enumerate().for_each(|(block, columns)| {
+            for (row, column) in (block * 64..).zip(columns.col_iter_mut()) {
+                column.iter_mut().zip(rows.row(row).iter()).for_each(|(to, &from)| *to = Self::from(from));
+            }
+        });
+        Rows::Converted(transpose)
+    }
+}
