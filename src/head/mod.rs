@@ -7,8 +7,9 @@
 //! Whatever was done to the rows while fitting (a scaler, a temperature) is folded into the weights: a head takes
 //! embeddings as they are.
 
-mod dense;
+pub mod dense;
 mod file;
+mod fold;
 mod linear;
 pub mod logistic;
 mod product;
