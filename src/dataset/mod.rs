@@ -6,8 +6,10 @@
 //! ```
 
 mod list;
+mod split;
 
 pub use list::list;
+pub use split::{stratified_folds, stratified_part};
 
 use std::path::PathBuf;
 

@@ -12,11 +12,15 @@
 
 mod csv;
 mod format;
+mod near_duplicates;
 mod npy;
+mod principal_axes;
 mod read;
 mod safetensors;
 
 pub use format::{Format, UnknownFormat};
+pub use near_duplicates::{NEAR, NearDuplicate, near_duplicates};
+pub use principal_axes::PrincipalAxes;
 pub use read::EmbeddingsFile;
 pub use safetensors::header_len_at_most;
 

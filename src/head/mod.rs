@@ -7,6 +7,7 @@
 //! Whatever was done to the rows while fitting (a scaler, a temperature) is folded into the weights: a head takes
 //! embeddings as they are.
 
+mod calibration;
 pub mod dense;
 mod file;
 mod fold;
@@ -15,6 +16,7 @@ pub mod logistic;
 mod product;
 mod scaler;
 
+pub use calibration::{temperature, thresholds};
 pub use dense::Dense;
 pub use file::FORMAT;
 pub use linear::Linear;

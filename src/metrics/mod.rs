@@ -7,6 +7,7 @@
 
 mod measure;
 mod ranking;
+mod text;
 
 use serde::{Deserialize, Serialize};
 
