@@ -6,7 +6,7 @@ mod score;
 
 pub use fit_head::{ClassWeight, DenseArgs, FitHeadArgs, HeadKind, LogisticArgs};
 pub use report::ReportArgs;
-pub use score::{ScoreArgs, ScoresFormat};
+pub use score::ScoreArgs;
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};

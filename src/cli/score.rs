@@ -3,9 +3,10 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use super::{BackboneArgs, RunArgs, file, folder};
+use crate::scores::Format;
 
 /// `headstock score`.
 #[derive(Debug, Args)]
@@ -20,16 +21,17 @@ pub struct ScoreArgs {
     pub images: Option<PathBuf>,
 
     /// What `extract` wrote of the images, instead of running the network again
-    #[arg(long, value_name = "FILE", value_parser = file)]
+    #[arg(long, value_name = "FILE", value_parser = file,
+        conflicts_with_all = ["weights", "variant", "device", "batch_size", "max_pixels"])]
     pub embeddings: Option<PathBuf>,
 
     /// Where the scores go
     #[arg(long, short, value_name = "FILE", default_value = "scores.csv")]
     pub out: PathBuf,
 
-    /// How they are written [default: by the extension of --out]
-    #[arg(long, value_enum)]
-    pub format: Option<ScoresFormat>,
+    /// csv or jsonl [default: by the extension of --out]
+    #[arg(long)]
+    pub format: Option<Format>,
 
     /// Write only the K most probable classes of each image, the first one first
     #[arg(long, value_name = "K")]
@@ -78,15 +80,6 @@ pub struct ScoreArgs {
     /// Only the first so many images, in the order of their paths
     #[arg(long, value_name = "N")]
     pub limit: Option<NonZeroUsize>,
-}
-
-/// How scores are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ScoresFormat {
-    /// Comma-separated, a line an image.
-    Csv,
-    /// A JSON object a line.
-    Jsonl,
 }
 
 fn probability(text: &str) -> Result<f64, String> {
