@@ -5,9 +5,12 @@ mod backbone;
 mod console;
 mod extract;
 mod fit_head;
+mod image_run;
 mod inspect;
 mod interrupt;
 mod progress;
+mod provenance;
+mod rejected;
 mod report;
 mod score;
 

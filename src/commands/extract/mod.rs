@@ -1,0 +1,131 @@
+//! `headstock extract`: a folder of images in, embeddings out.
+
+mod output;
+
+use std::io::{self, Write};
+
+use anyhow::Result;
+use candle_core::Device;
+use serde_json::{Value, json};
+
+use super::console::{Console, count};
+use super::progress::Progress;
+use super::rejected::RejectedList;
+use super::{End, backbone, image_run, provenance, to_stdout};
+use crate::cli::ExtractArgs;
+use crate::dataset::{self, Dataset};
+use crate::embeddings::Provenance;
+use crate::engine::Reference;
+use crate::image::{DecodeOptions, is_candidate};
+use crate::inception::{FEATURES, Network};
+use crate::pipeline::{Journal, Loader};
+use output::Output;
+
+pub(super) fn run(args: &ExtractArgs, console: Console) -> Result<End> {
+    let mut dataset = dataset::list(&args.images.images, is_candidate)?;
+    if let Some(limit) = args.limit {
+        dataset.limit(limit.get());
+    }
+    if args.dry_run {
+        to_stdout(|out| describe(&dataset, out))?;
+        return Ok(End::Done);
+    }
+    let output = Output::new(args, &dataset)?;
+    image_run::use_threads(args.run.threads)?;
+    let weights = backbone::weights(&args.backbone)?;
+    let preset = args.images.preprocess.unwrap_or_else(|| backbone::default_preset(weights.variant()));
+    let preprocess = preset.preprocess();
+    let options = DecodeOptions { background: args.images.background, max_pixels: args.images.max_pixels };
+    let device = args.run.device.open()?;
+    let provenance = provenance::of_run(&weights, &preprocess, options.background)?;
+
+    let of = description(&dataset, &provenance, &options, &device, &output);
+    let start = image_run::start(args.resume, args.restart);
+    let mut journal = Journal::open(&output.partial(), &of, FEATURES, output.shard_rows, start)?;
+
+    let engine = Reference::new(Network::new(weights.variant()), &weights, &device)?;
+    drop(weights);
+    let batch_size = image_run::batch_size(&args.run, &device);
+    greet(console, &dataset, &image_run::network_shown(&provenance.variant, &device, batch_size));
+
+    let loader = Loader { root: dataset.root.clone(), options, preprocess };
+    let batches = image_run::through_network(&dataset, loader, &engine, batch_size, journal.candidates());
+    match image_run::into_journal(batches, &mut journal, dataset.candidates.len(), console)? {
+        Some(progress) => conclude(args, console, &dataset, &provenance, journal, &output, &progress),
+        None => Ok(End::Interrupted),
+    }
+}
+
+/// Writes the final files and says what came of it.
+fn conclude(
+    args: &ExtractArgs,
+    console: Console,
+    dataset: &Dataset,
+    provenance: &Provenance,
+    journal: Journal,
+    output: &Output,
+    progress: &Progress,
+) -> Result<End> {
+    let rejected = RejectedList::write(&output.path, dataset, &journal)?;
+    let mut journal = rejected.require_rows(dataset, journal)?;
+    let rows = journal.rows();
+    output.write(dataset, provenance, &mut journal)?;
+    journal.remove()?;
+
+    console.say(format_args!(
+        "{}: {} of {FEATURES} numbers, {:.1} images/s, {:.1} s",
+        output.shown(rows),
+        count(rows, "row", "rows"),
+        progress.rate(),
+        progress.elapsed().as_secs_f64(),
+    ));
+    Ok(rejected.conclude(args.run.strict, console))
+}
+
+/// All that decides what the rows are, so that a run is resumed only as what it was.
+fn description(
+    dataset: &Dataset,
+    provenance: &Provenance,
+    options: &DecodeOptions,
+    device: &Device,
+    output: &Output,
+) -> Value {
+    json!({
+        "images": image_run::fingerprint(dataset),
+        "weights": provenance.weights,
+        "variant": provenance.variant,
+        "preprocess": provenance.preprocess,
+        "version": provenance.version,
+        "max-pixels": options.max_pixels,
+        "device": image_run::device_kind(device),
+        "shard-rows": output.shard_rows,
+    })
+}
+
+fn greet(console: Console, dataset: &Dataset, network: &str) {
+    console.say(format_args!("{}; {network}", image_run::images_shown(dataset)));
+    if dataset.without_class() > 0 {
+        console.say(format_args!(
+            "{} beside the class folders, in no class: labelled -1",
+            count(dataset.without_class(), "image lies", "images lie")
+        ));
+    }
+}
+
+fn describe(dataset: &Dataset, out: &mut dyn Write) -> io::Result<()> {
+    let width = dataset.classes.iter().map(|class| class.chars().count()).max().unwrap_or(0);
+    for (class, images) in dataset.classes.iter().zip(dataset.class_counts()) {
+        writeln!(out, "{class:width$}  {}", count(images, "image", "images"))?;
+    }
+    if dataset.without_class() > 0 {
+        writeln!(out, "{}", count(dataset.without_class(), "image in no class", "images in no class"))?;
+    }
+    for rejected in &dataset.rejected {
+        writeln!(out, "rejected: {}: {}", rejected.path, rejected.reason)?;
+    }
+    let total = count(dataset.candidates.len(), "image", "images");
+    match dataset.classes.len() {
+        0 => writeln!(out, "{total} under {}, no classes", dataset.root.display()),
+        n => writeln!(out, "{total} under {}, {}", dataset.root.display(), count(n, "class", "classes")),
+    }
+}

@@ -1,0 +1,151 @@
+//! What `extract` and `score` share: a run over many images, batch by batch into a journal, that may be stopped and goes on.
+//!
+//! ```text
+//! images ─▶ through_network ─▶ batches of rows ─▶ into_journal ─▶ Journal, from which the final files are written
+//! ```
+
+use std::num::NonZeroUsize;
+use std::path::Path;
+
+use anyhow::{Result, bail};
+use candle_core::Device;
+use sha2::{Digest, Sha256};
+
+use super::console::{Console, count, thousands};
+use super::interrupt::Interrupt;
+use super::progress::Progress;
+use crate::cli::RunArgs;
+use crate::dataset::Dataset;
+use crate::engine::Engine;
+use crate::pipeline::{Batch, DecodeAhead, Embed, Journal, Loader, Start};
+use crate::weights::hex;
+
+/// `--threads`, for all of the process.
+pub(super) fn use_threads(threads: Option<NonZeroUsize>) -> Result<()> {
+    if let Some(threads) = threads {
+        rayon::ThreadPoolBuilder::new().num_threads(threads.get()).build_global()?;
+    }
+    Ok(())
+}
+
+/// `--resume`, `--restart`.
+pub(super) const fn start(resume: bool, restart: bool) -> Start {
+    match (resume, restart) {
+        (true, _) => Start::Resume,
+        (_, true) => Start::Restart,
+        _ => Start::Fresh,
+    }
+}
+
+/// `--batch-size`.
+pub(super) fn batch_size(args: &RunArgs, device: &Device) -> usize {
+    let by_device = if device.is_cpu() { (2 * rayon::current_num_threads()).max(8) } else { 32 };
+    args.batch_size.map_or(by_device, std::num::NonZero::get)
+}
+
+/// Refuses an `--out` that no file can be written to.
+pub(super) fn require_place(out: &Path) -> Result<()> {
+    if out.is_dir() || out.file_name().is_none() {
+        bail!("--out {} is a folder; give the name of a file", out.display());
+    }
+    match out.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()) {
+        Some(folder) => bail!("--out {}: the folder {} is not there", out.display(), folder.display()),
+        None => Ok(()),
+    }
+}
+
+/// Refuses a folder without images.
+pub(super) fn require_images(dataset: &Dataset) -> Result<()> {
+    if dataset.candidates.is_empty() && dataset.rejected.is_empty() {
+        bail!(
+            "no images under {}: looked for JPEG, PNG, WebP, GIF, BMP and TIFF files, by content",
+            dataset.root.display()
+        );
+    }
+    Ok(())
+}
+
+/// What stands for all paths in a journal's description.
+pub(super) fn fingerprint(dataset: &Dataset) -> String {
+    let mut images = Sha256::new();
+    for candidate in &dataset.candidates {
+        images.update(candidate.path.as_bytes());
+        images.update([0]);
+    }
+    hex(&images.finalize())
+}
+
+/// What stands for the device in a journal's description.
+pub(super) const fn device_kind(device: &Device) -> &'static str {
+    match device {
+        Device::Cpu => "cpu",
+        Device::Cuda(_) => "cuda",
+        Device::Metal(_) => "metal",
+    }
+}
+
+/// `120 images in 3 classes under data/guitars`.
+pub(super) fn images_shown(dataset: &Dataset) -> String {
+    let classes = match dataset.classes.len() {
+        0 => String::new(),
+        classes => format!(" in {}", count(classes, "class", "classes")),
+    };
+    format!("{}{classes} under {}", count(dataset.candidates.len(), "image", "images"), dataset.root.display())
+}
+
+/// `Inception-v3 tf2015 on 2 threads, 8 at a time`.
+pub(super) fn network_shown(variant: &str, device: &Device, batch_size: usize) -> String {
+    let place = match device {
+        Device::Cpu => count(rayon::current_num_threads(), "thread", "threads"),
+        Device::Cuda(_) => "CUDA".to_owned(),
+        Device::Metal(_) => "Metal".to_owned(),
+    };
+    format!("Inception-v3 {variant} on {place}, {batch_size} at a time")
+}
+
+/// The candidates from position `done` on, decoded ahead and run through the network.
+pub(super) fn through_network<'a>(
+    dataset: &'a Dataset,
+    loader: Loader,
+    engine: &'a dyn Engine,
+    batch_size: usize,
+    done: usize,
+) -> impl Iterator<Item = Result<Batch>> + 'a {
+    let normalise = loader.preprocess.normalise;
+    let ahead = 2 * batch_size.max(rayon::current_num_threads());
+    let decoded = DecodeAhead::new(loader, &dataset.candidates, done, ahead);
+    Embed::new(decoded, engine, normalise, batch_size).map(|batch| Ok(batch?))
+}
+
+/// Adds batch after batch to the journal and shows how far it is, up to the last of `total` candidates. The progress that
+/// is given back tells how long it took; there is none where the user stopped the run.
+pub(super) fn into_journal(
+    batches: impl Iterator<Item = Result<Batch>>,
+    journal: &mut Journal,
+    total: usize,
+    console: Console,
+) -> Result<Option<Progress>> {
+    let interrupt = Interrupt::listen()?;
+    let before = journal.candidates();
+    if before > 0 {
+        console.say(format_args!("{} done before", count(before, "image", "images")));
+    }
+    let mut progress = Progress::new(console, total, before);
+    for batch in batches {
+        let batch = batch?;
+        let (candidates, rejected) = (batch.candidates, batch.rejected.len());
+        journal.append(batch)?;
+        progress.advance(candidates, rejected);
+        if interrupt.is_wanted() {
+            progress.finish();
+            console.say(format_args!(
+                "stopped after {} of {} images; the same command with --resume goes on",
+                thousands(journal.candidates()),
+                thousands(total)
+            ));
+            return Ok(None);
+        }
+    }
+    progress.finish();
+    Ok(Some(progress))
+}

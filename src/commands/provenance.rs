@@ -1,0 +1,58 @@
+//! By what rows are made, as it stands in the files, and whether a head may be put on them.
+
+use anyhow::{Result, bail};
+use serde_json::{Value, json};
+
+use crate::embeddings::Provenance;
+use crate::image::Preprocess;
+use crate::weights::Weights;
+
+/// By what this run makes rows.
+pub(super) fn of_run(weights: &Weights, preprocess: &Preprocess, background: [u8; 3]) -> Result<Provenance> {
+    let mut json = serde_json::to_value(preprocess)?;
+    json["background"] = json!(background);
+    Ok(Provenance {
+        weights: weights.sha256().to_owned(),
+        variant: weights.variant().to_string(),
+        preprocess: json.to_string(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    })
+}
+
+/// The preprocessing, and the colour under transparent images, that rows were made with. Files come from strangers: what
+/// is none of the presets is refused, and so no size in it needs to be trusted.
+pub(super) fn preprocess(provenance: &Provenance) -> Result<(Preprocess, [u8; 3])> {
+    let read = || -> Option<(Preprocess, [u8; 3])> {
+        let json: Value = serde_json::from_str(&provenance.preprocess).ok()?;
+        let background = serde_json::from_value(json.get("background")?.clone()).ok()?;
+        let preprocess: Preprocess = serde_json::from_value(json).ok()?;
+        (preprocess == preprocess.preset.preprocess()).then_some((preprocess, background))
+    };
+    match read() {
+        Some(preprocess) => Ok(preprocess),
+        None => bail!("its preprocessing is none that this version of headstock knows: {}", provenance.preprocess),
+    }
+}
+
+/// Refuses rows that a head does not fit because they were made by something else than the rows it was fitted on. `rows`
+/// says what the others are: `those of this run`.
+pub(super) fn require_same(head: &Provenance, other: &Provenance, rows: &str, remedy: &str) -> Result<()> {
+    let differ = |what: &str, head: &str, other: &str| {
+        bail!("the head was fitted on rows of another {what} than {rows}: {head} there, {other} here; {remedy}")
+    };
+    if head.variant != other.variant {
+        return differ("variant of the network", &head.variant, &other.variant);
+    }
+    if head.weights != other.weights {
+        return differ("network", &format!("weights {}", head.weights), &format!("weights {}", other.weights));
+    }
+    if preprocess_json(head) != preprocess_json(other) {
+        return differ("preprocessing", &head.preprocess, &other.preprocess);
+    }
+    Ok(())
+}
+
+/// As JSON where it is such: then neither spaces nor order count.
+fn preprocess_json(provenance: &Provenance) -> Value {
+    serde_json::from_str(&provenance.preprocess).unwrap_or_else(|_| json!(provenance.preprocess))
+}
