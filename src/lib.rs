@@ -20,6 +20,8 @@
 //! | [`embeddings`] | the files that hold the rows |
 //! | [`head`] | classifiers on rows, and the file that holds one |
 //! | [`metrics`] | how good decisions are |
+//! | [`scores`] | the files that hold decisions |
+//! | [`explain`] | where in an image a head sees its class |
 //! | [`tensor_file`] | what both kinds of our files share: a header that is not trusted |
 //! | [`commands`] | one file a verb: flags in, text out |
 
@@ -28,6 +30,7 @@ pub mod commands;
 pub mod dataset;
 pub mod embeddings;
 pub mod engine;
+pub mod explain;
 pub mod head;
 pub mod image;
 pub mod inception;

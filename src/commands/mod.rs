@@ -8,6 +8,7 @@ mod fit_head;
 mod image_run;
 mod inspect;
 mod interrupt;
+mod out_folder;
 mod progress;
 mod provenance;
 mod rejected;

@@ -49,6 +49,21 @@ impl EmbeddingsFile {
         self.paths.is_empty()
     }
 
+    /// Reads `count` rows from position `first` on, one after the other: `count * columns` numbers.
+    ///
+    /// # Errors
+    /// Where the file can no longer be read, or has no so many rows.
+    pub fn rows(&mut self, first: usize, count: usize) -> io::Result<Vec<f32>> {
+        let row_bytes = self.columns * size_of::<f32>();
+        if first.checked_add(count).is_none_or(|end| end > self.len()) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.file.seek(SeekFrom::Start(self.first_row + (first * row_bytes) as u64))?;
+        let mut bytes = vec![0; count * row_bytes];
+        self.file.read_exact(&mut bytes)?;
+        Ok(bytes.as_chunks().0.iter().copied().map(f32::from_le_bytes).collect())
+    }
+
     /// Calls `each` with every row, in order, one in memory at a time.
     ///
     /// # Errors

@@ -183,15 +183,22 @@ impl Preprocess {
     /// When the picture has no pixels, or when `shorter` of [`Fit::Crop`] is smaller than `side`.
     #[must_use]
     pub fn apply(&self, image: &RgbImage) -> Pixels {
-        let Resize { side, fit, filter } = self.resize;
-        let side = side as usize;
-        let (x, y) = fit.axes(image.width() as usize, image.height() as usize, side);
-        let values = match filter {
+        let (x, y) = self.axes(image.width(), image.height());
+        let values = match self.resize.filter {
             Filter::PillowBilinear => Values::U8(resize_axes(image, &x, &y, Kernel::Bilinear)),
             Filter::PillowBicubic => Values::U8(resize_axes(image, &x, &y, Kernel::Bicubic)),
             Filter::Interpolate => Values::F32(interpolate_axes(image, &x, &y)),
         };
-        Pixels { side, values }
+        Pixels { side: self.resize.side as usize, values }
+    }
+
+    /// How the width and the height of a picture are scaled and cut: where what the network sees lies in the picture.
+    ///
+    /// # Panics
+    /// As [`Preprocess::apply`].
+    #[must_use]
+    pub fn axes(&self, width: u32, height: u32) -> (Axis, Axis) {
+        self.resize.fit.axes(width as usize, height as usize, self.resize.side as usize)
     }
 }
 

@@ -16,12 +16,14 @@
 //! This room knows numbers and names only: no tensor, no file.
 
 pub mod freeze;
+mod grid;
 pub mod keras;
 mod network;
 mod v3;
 mod variant;
 
 pub use freeze::FreezePoint;
+pub use grid::Grid;
 pub use network::{Convolution, Network, Node, NodeId, Op, ShapeError, Window};
 pub use variant::{UnknownVariant, Variant};
 

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 
+use ::image::RgbImage;
+
 use crate::dataset::Candidate;
 use crate::image::{DecodeOptions, Pixels, Preprocess, decode};
 
@@ -26,9 +28,16 @@ impl Loader {
     /// # Errors
     /// The reason, one line, why the file gives no pixels.
     pub fn load(&self, path: &str) -> Result<Pixels, String> {
+        Ok(self.preprocess.apply(&self.picture(path)?))
+    }
+
+    /// Reads and decodes one file.
+    ///
+    /// # Errors
+    /// The reason, one line, why the file gives no picture.
+    pub fn picture(&self, path: &str) -> Result<RgbImage, String> {
         let bytes = std::fs::read(self.root.join(path)).map_err(|error| format!("cannot be read: {error}"))?;
-        let picture = decode(&bytes, &self.options).map_err(|error| error.to_string())?;
-        Ok(self.preprocess.apply(&picture))
+        decode(&bytes, &self.options).map_err(|error| error.to_string())
     }
 }
 

@@ -13,8 +13,17 @@ pub struct Batch {
     pub candidates: usize,
     /// The rows, one after the other, in the order of the candidates that gave one.
     pub rows: Vec<f32>,
-    /// Candidates without a row, by position, and why.
+    /// Candidates without a row, by position, and why; in order.
     pub rejected: Vec<(usize, String)>,
+}
+
+impl Batch {
+    /// The positions of the candidates that gave a row, in the order of the rows, where `first` is that of the batch's first
+    /// candidate.
+    pub fn accepted(&self, first: usize) -> impl Iterator<Item = usize> {
+        let mut rejected = self.rejected.iter().map(|(candidate, _)| *candidate).peekable();
+        (first..first + self.candidates).filter(move |candidate| rejected.next_if_eq(candidate).is_none())
+    }
 }
 
 /// An iterator that runs decoded images through an engine, `batch_size` of them at a time; what could not be decoded

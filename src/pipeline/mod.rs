@@ -10,8 +10,10 @@
 
 mod decode_ahead;
 mod embed;
+mod feature_maps;
 mod journal;
 
 pub use decode_ahead::{DecodeAhead, Decoded, Loader};
 pub use embed::{Batch, Embed};
+pub use feature_maps::FeatureMaps;
 pub use journal::{Journal, JournalError, Start};

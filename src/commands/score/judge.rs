@@ -1,0 +1,60 @@
+//! The head on batches of rows.
+
+use std::collections::HashSet;
+
+use anyhow::{Result, bail, ensure};
+use ndarray::ArrayView2;
+
+use crate::cli::ScoreArgs;
+use crate::head::{Head, Linear, Model};
+use crate::pipeline::Batch;
+use crate::scores::UNSURE;
+
+/// What becomes of an image whose probabilities are none.
+const NOT_FINITE: &str = "its scores are no finite numbers: the weights, the embeddings or the head are damaged";
+
+/// Refuses a head whose decisions could not be told apart in the file.
+pub(super) fn require_telling_names(head: &Head, args: &ScoreArgs) -> Result<()> {
+    let mut names = HashSet::new();
+    if let Some(twice) = head.classes.iter().find(|&class| !names.insert(class)) {
+        bail!("{} names the class '{twice}' twice", args.head.display());
+    }
+    let may_be_unsure = args.threshold.is_some() || head.thresholds.is_some();
+    ensure!(
+        !may_be_unsure || !names.contains(&UNSURE.to_owned()),
+        "{} has a class '{UNSURE}', which is the word for images below a threshold; give the class another name",
+        args.head.display()
+    );
+    Ok(())
+}
+
+/// The head as maps can be drawn of it.
+pub(super) fn linear(head: &Head) -> Result<&Linear> {
+    match &head.model {
+        Model::Linear(linear) => Ok(linear),
+        Model::Dense(_) => bail!(
+            "--explain needs a linear head, and this one is dense: its hidden layer leaves no exact map of what it saw; \
+             fit one by --head logistic"
+        ),
+    }
+}
+
+/// The probabilities [B, K] in place of the rows [B, F], which are those of the candidates from position `first` on. A row
+/// that gives no numbers is rejected, and its neighbours are not.
+pub(super) fn judge(head: &Head, batch: Batch, first: usize) -> Result<Batch> {
+    let rows = ArrayView2::from_shape((batch.candidates - batch.rejected.len(), head.features()), &batch.rows)?;
+    let probabilities = head.probabilities(rows);
+    let mut kept = Vec::with_capacity(probabilities.len());
+    let mut damaged = Vec::new();
+    for (candidate, row) in batch.accepted(first).zip(probabilities.rows()) {
+        if row.iter().all(|p| p.is_finite()) {
+            kept.extend(row);
+        } else {
+            damaged.push((candidate, NOT_FINITE.to_owned()));
+        }
+    }
+    let mut rejected = batch.rejected;
+    rejected.extend(damaged);
+    rejected.sort_unstable_by_key(|(candidate, _)| *candidate);
+    Ok(Batch { candidates: batch.candidates, rows: kept, rejected })
+}

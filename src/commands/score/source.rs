@@ -1,0 +1,115 @@
+//! Where the rows come from that a head is put on: images through the network, or a file that `extract` wrote.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+use candle_core::Device;
+
+use crate::cli::ScoreArgs;
+use crate::commands::{backbone, image_run, provenance};
+use crate::dataset::{self, Candidate, Dataset};
+use crate::embeddings::EmbeddingsFile;
+use crate::head::Head;
+use crate::image::{DecodeOptions, is_candidate};
+use crate::inception::FEATURES;
+use crate::pipeline::{Batch, Loader};
+use crate::weights::Weights;
+
+/// Rows of a file that are read at a time.
+const BLOCK: usize = 512;
+
+/// Candidates, and the way to their rows.
+pub(super) struct Source {
+    /// What is scored; of embeddings, the images that they were made of.
+    pub(super) dataset: Dataset,
+    pub(super) rows: Rows,
+}
+
+/// The way to the rows.
+pub(super) enum Rows {
+    /// Images through the network.
+    Network(Box<Network>),
+    /// They are there already.
+    File(Box<EmbeddingsFile>),
+}
+
+/// All that the network needs.
+pub(super) struct Network {
+    pub(super) weights: Weights,
+    pub(super) device: Device,
+    pub(super) loader: Loader,
+    pub(super) batch_size: usize,
+}
+
+impl Source {
+    /// Opens what the flags name, held to what the head was fitted on.
+    pub(super) fn open(args: &ScoreArgs, head: &Head) -> Result<Self> {
+        let mut source = match (&args.images, &args.embeddings) {
+            (Some(images), _) => Self::images(args, images.clone(), head)?,
+            (None, Some(embeddings)) => Self::embeddings(embeddings.clone(), head)?,
+            (None, None) => anyhow::bail!("give --images or --embeddings"),
+        };
+        if let Some(limit) = args.limit {
+            source.dataset.limit(limit.get());
+        }
+        Ok(source)
+    }
+
+    fn images(args: &ScoreArgs, images: PathBuf, head: &Head) -> Result<Self> {
+        let dataset = dataset::list(&images, is_candidate)?;
+        image_run::require_images(&dataset)?;
+        let (preprocess, background) = provenance::preprocess(&head.provenance)
+            .with_context(|| format!("{} cannot be put on images", args.head.display()))?;
+        let weights = backbone::weights(&args.backbone)?;
+        let of_run = provenance::of_run(&weights, &preprocess, background)?;
+        let remedy = "give the network's weights by --weights";
+        provenance::require_same(&head.provenance, &of_run, "those of this run", remedy)?;
+        require_features(head, FEATURES, "the network gives")?;
+
+        let options = DecodeOptions { background, max_pixels: args.max_pixels };
+        let device = args.run.device.open()?;
+        let batch_size = image_run::batch_size(&args.run, &device);
+        let loader = Loader { root: dataset.root.clone(), options, preprocess };
+        Ok(Self { dataset, rows: Rows::Network(Box::new(Network { weights, device, loader, batch_size })) })
+    }
+
+    fn embeddings(path: PathBuf, head: &Head) -> Result<Self> {
+        let file = EmbeddingsFile::open(&path)?;
+        let remedy = "extract them again as those were, or fit a head on them";
+        let rows = format!("those of {}", path.display());
+        provenance::require_same(&head.provenance, &file.provenance, &rows, remedy)?;
+        require_features(head, file.columns, "the rows have")?;
+        ensure!(!file.is_empty(), "{} holds no rows", path.display());
+        Ok(Self { dataset: dataset_of(&file), rows: Rows::File(Box::new(file)) })
+    }
+}
+
+fn require_features(head: &Head, columns: usize, whose: &str) -> Result<()> {
+    ensure!(head.features() == columns, "the head takes rows of {} numbers, and {whose} {columns}", head.features());
+    Ok(())
+}
+
+/// The images that embeddings were made of, as if their folder had been listed.
+fn dataset_of(file: &EmbeddingsFile) -> Dataset {
+    let class = |row: usize| file.labels.as_ref().and_then(|labels| u32::try_from(labels[row]).ok());
+    let candidate = |(row, path): (usize, &String)| Candidate { path: path.clone(), class: class(row) };
+    Dataset {
+        root: file.images.clone().unwrap_or_default().into(),
+        classes: file.classes.clone(),
+        candidates: file.paths.iter().enumerate().map(candidate).collect(),
+        rejected: Vec::new(),
+    }
+}
+
+/// The rows of a file from position `done` up to `end`, in blocks, each with its position.
+pub(super) fn blocks(
+    file: &mut EmbeddingsFile,
+    done: usize,
+    end: usize,
+) -> impl Iterator<Item = Result<(usize, Batch)>> {
+    (done..end).step_by(BLOCK).map(move |first| {
+        let candidates = BLOCK.min(end - first);
+        let rows = file.rows(first, candidates).context("the embeddings can no longer be read")?;
+        Ok((first, Batch { candidates, rows, rejected: Vec::new() }))
+    })
+}
