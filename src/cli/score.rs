@@ -54,7 +54,7 @@ pub struct ScoreArgs {
     pub sort_into: Option<PathBuf>,
 
     /// Draw into this folder where in each image the head saw its class
-    #[arg(long, value_name = "DIR", requires = "images")]
+    #[arg(long, value_name = "DIR", conflicts_with = "embeddings")]
     pub explain: Option<PathBuf>,
 
     /// Reject images of more pixels than this

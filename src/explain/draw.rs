@@ -37,7 +37,7 @@ pub fn overlay(picture: &RgbImage, map: ArrayView2<'_, f32>, preprocess: &Prepro
         for (column, pixel) in columns.iter().zip(line) {
             *pixel = match (column, &line_strength) {
                 (Some(column), Some(line)) => heat(*pixel, column.iter().map(|&(place, w)| line[place] * w).sum()),
-                _ => Rgb(pixel.0.map(|value| (f32::from(value) * UNSEEN) as u8)),
+                _ => Rgb([(grey(*pixel) * UNSEEN) as u8; 3]),
             };
         }
     }
@@ -60,16 +60,17 @@ fn strength(map: ArrayView2<'_, f32>) -> Array2<f32> {
     map.mapv(|value| if highest > 0.0 { value / highest } else { 0.0 })
 }
 
-/// Colour over a pixel, more of it the higher the strength.
+/// Colour over the grey of a pixel, more of it the higher the strength: all colour that is seen is the map's.
 fn heat(pixel: Rgb<u8>, strength: f32) -> Rgb<u8> {
     let strength = strength.clamp(0.0, 1.0);
-    let colour = colour(strength);
-    let cover = COVER * strength.sqrt();
-    let mut mixed = pixel;
-    for (value, colour) in mixed.0.iter_mut().zip(colour) {
-        *value = (f32::from(*value) * (1.0 - cover) + colour * cover).round() as u8;
-    }
-    mixed
+    let cover = COVER * strength * (2.0 - strength);
+    let grey = grey(pixel);
+    Rgb(colour(strength).map(|value| (grey * (1.0 - cover) + value * cover).round() as u8))
+}
+
+/// The lightness of a pixel, 0 to 255 (Rec. 601).
+fn grey(Rgb([red, green, blue]): Rgb<u8>) -> f32 {
+    0.299 * f32::from(red) + 0.587 * f32::from(green) + 0.114 * f32::from(blue)
 }
 
 /// Places of a map and their weights, which a value between them is made of.

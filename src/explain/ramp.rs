@@ -1,9 +1,7 @@
 //! The ramp of colours.
 
-/// Twelve steps of matplotlib's `inferno` (CC0), which grows evenly lighter to the eye.
-const INFERNO: [[u8; 3]; 12] = [
-    [0, 0, 4],
-    [20, 11, 53],
+/// Ten steps of matplotlib's `inferno` (CC0), which grows evenly lighter to the eye, without the black that it begins with.
+const INFERNO: [[u8; 3]; 10] = [
     [58, 9, 99],
     [96, 19, 110],
     [133, 33, 107],

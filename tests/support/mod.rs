@@ -9,6 +9,8 @@
 )]
 #![allow(dead_code, reason = "each test file is a crate of its own and uses a part")]
 
+pub mod heads;
+
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
