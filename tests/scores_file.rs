@@ -118,7 +118,7 @@ fn what_holds_no_scores_is_refused_with_its_line() {
         json(&format!(r#"{{"path":"2","class":"{class}","probability":1,"probabilities":{p}}}"#))
     };
     let cases = [
-        ("".to_owned(), "it is empty"),
+        (String::new(), "it is empty"),
         ("a,b\n".to_owned(), "line 1: the columns are not path,class,probability"),
         ("path,class,probability\n".to_owned(), "line 1: it has no column p_<class>"),
         ("path,class,probability,x\n".to_owned(), "line 1: the column `x` is not p_<class>"),

@@ -1,7 +1,7 @@
 //! By what rows are made, as it stands in the files, and whether a head may be put on them.
 
 use anyhow::{Result, bail};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::embeddings::Provenance;
 use crate::image::Preprocess;
@@ -46,13 +46,27 @@ pub(super) fn require_same(head: &Provenance, other: &Provenance, rows: &str, re
     if head.weights != other.weights {
         return differ("network", &format!("weights {}", head.weights), &format!("weights {}", other.weights));
     }
-    if preprocess_json(head) != preprocess_json(other) {
-        return differ("preprocessing", &head.preprocess, &other.preprocess);
+    let (head, other) = (recipe(head), recipe(other));
+    if head != other {
+        let (head, other) = only_differences(&head, &other);
+        return differ("preprocessing", &head.to_string(), &other.to_string());
     }
     Ok(())
 }
 
-/// As JSON where it is such: then neither spaces nor order count.
-fn preprocess_json(provenance: &Provenance) -> Value {
+/// The preprocessing as JSON where it is such: then neither spaces nor order count.
+fn recipe(provenance: &Provenance) -> Value {
     serde_json::from_str(&provenance.preprocess).unwrap_or_else(|_| json!(provenance.preprocess))
+}
+
+/// What of two objects is not equal: the rest would hide it.
+fn only_differences(a: &Value, b: &Value) -> (Value, Value) {
+    let (Some(a_entries), Some(b_entries)) = (a.as_object(), b.as_object()) else { return (a.clone(), b.clone()) };
+    let without = |of: &Map<String, Value>, other: &Map<String, Value>| {
+        of.iter()
+            .filter(|(key, value)| other.get(*key) != Some(value))
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect()
+    };
+    (Value::Object(without(a_entries, b_entries)), Value::Object(without(b_entries, a_entries)))
 }

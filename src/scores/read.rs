@@ -112,7 +112,7 @@ pub(super) struct Row {
 
 /// Puts it together when all classes are known. Only the top of a head's classes is met in an order that means nothing:
 /// then they go into byte order.
-pub(super) fn finish(classes: Classes, top: Option<usize>, rows: Vec<Row>) -> Result<Scores, Fault> {
+pub(super) fn finish(mut classes: Classes, top: Option<usize>, rows: Vec<Row>) -> Result<Scores, Fault> {
     let mut order: Vec<usize> = (0..classes.len()).collect();
     if top.is_some() {
         order.sort_by_key(|&class| classes.name(class));
@@ -144,6 +144,6 @@ pub(super) fn finish(classes: Classes, top: Option<usize>, rows: Vec<Row>) -> Re
         Ok(Score { path: row.path, class, probabilities })
     });
     let rows = scores.collect::<Result<_, _>>()?;
-    let classes = order.into_iter().map(|class| classes.names[class].clone()).collect();
+    let classes = order.into_iter().map(|class| std::mem::take(&mut classes.names[class])).collect();
     Ok(Scores { classes, top, rows })
 }

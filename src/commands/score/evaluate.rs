@@ -39,11 +39,16 @@ impl Labels {
     }
 }
 
-/// Measures, prints the metrics as a result, and writes them as JSON where that is asked for.
-pub(super) fn evaluate(results: &Results<'_>, labels: &Labels, json: Option<&Path>, console: Console) -> Result<()> {
+/// What the results tell, where the class of an image is known; written as JSON too where that is asked for.
+pub(super) fn measure(
+    results: &Results<'_>,
+    labels: &Labels,
+    json: Option<&Path>,
+    console: Console,
+) -> Result<Metrics> {
     let classes = &results.head.classes;
     let (mut truth, mut probabilities, mut left_out) = (Vec::new(), Vec::new(), 0);
-    for result in results.iter()? {
+    for result in results.scores()? {
         let (candidate, score) = result?;
         match labels.of(candidate) {
             Some(label) => {
@@ -70,8 +75,13 @@ pub(super) fn evaluate(results: &Results<'_>, labels: &Labels, json: Option<&Pat
             out.write_all(b"\n")
         })?;
     }
+    Ok(metrics)
+}
+
+/// Prints the metrics as a result.
+pub(super) fn print(metrics: &Metrics) -> Result<()> {
     // TO REPLACE by `{metrics}` when Metrics has a Display.
-    to_stdout(|out| writeln!(out, "{}", serde_json::to_string_pretty(&metrics)?))
+    to_stdout(|out| writeln!(out, "{}", serde_json::to_string_pretty(metrics)?))
 }
 
 /// The first few names.

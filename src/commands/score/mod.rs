@@ -21,7 +21,7 @@ use candle_core::Device;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::console::{Console, count};
+use super::console::{Console, count, thousands};
 use super::out_folder::OutFolder;
 use super::progress::Progress;
 use super::rejected::RejectedList;
@@ -36,7 +36,7 @@ use crate::pipeline::{FeatureMaps, Journal};
 use crate::scores::Format;
 use crate::weights::hex;
 use crate::whole_file::with_suffix;
-use evaluate::{Labels, evaluate};
+use evaluate::Labels;
 use explain::Explainer;
 use results::Results;
 use sort_into::SortInto;
@@ -152,24 +152,28 @@ fn conclude(
     let results = Results { head, threshold: args.threshold, dataset, journal: &journal };
 
     let mut unsure = 0;
-    let scores = results.iter()?.map(|result| {
+    let scores = results.scores()?.map(|result| {
         let (_, score) = result?;
         unsure += usize::from(score.class.is_none());
         Ok(score)
     });
     let format = args.format.or_else(|| Format::of(&args.out)).unwrap_or(Format::Csv);
     format.write(&args.out, &head.classes, args.top.map(std::num::NonZero::get), scores)?;
-    if let Some(labels) = &extras.evaluate {
-        evaluate(&results, labels, args.metrics.as_deref(), console)?;
-    }
+    let measure = |labels| evaluate::measure(&results, labels, args.metrics.as_deref(), console);
+    let metrics = extras.evaluate.as_ref().map(measure).transpose()?;
     if let Some(sort_into) = &extras.sort_into {
         sort_into.lay_out(&results, console)?;
     }
     let rows = journal.rows();
     journal.remove()?;
 
+    if let Some(metrics) = &metrics {
+        evaluate::print(metrics)?;
+    }
+    let may_be_unsure = args.threshold.is_some() || head.thresholds.is_some();
+    let unsure = if may_be_unsure { format!(", {} unsure", thousands(unsure)) } else { String::new() };
     console.say(format_args!(
-        "{}: {}, {unsure} unsure, {:.1} images/s, {:.1} s",
+        "{}: {}{unsure}, {:.1} images/s, {:.1} s",
         args.out.display(),
         count(rows, "image", "images"),
         progress.rate(),

@@ -22,7 +22,7 @@ pub(super) struct Results<'a> {
 
 impl Results<'_> {
     /// One after the other, in the order of their paths; memory holds one.
-    pub(super) fn iter(&self) -> Result<impl Iterator<Item = std::io::Result<(&Candidate, Score)>>> {
+    pub(super) fn scores(&self) -> Result<impl Iterator<Item = std::io::Result<(&Candidate, Score)>>> {
         let path = self.journal.shard_path(0);
         let file = File::open(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let mut rows = BufReader::with_capacity(1 << 20, file);

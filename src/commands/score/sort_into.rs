@@ -3,7 +3,7 @@
 //! Below its class an image keeps its path, so that no two images meet. Nothing is moved, deleted or written over: what is
 //! there already and is the same image is left as it is, and what is something else is named at the end.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -55,7 +55,7 @@ impl SortInto {
     /// Lays all images out.
     pub(super) fn lay_out(&self, results: &Results<'_>, console: Console) -> Result<()> {
         let mut failed = 0;
-        for result in results.iter()? {
+        for result in results.scores()? {
             let (_, score) = result?;
             let class = score.class.map_or(UNSURE, |class| &results.head.classes[class]);
             if let Err(error) = self.lay(&score.path, class) {
@@ -108,14 +108,31 @@ fn is_same(image: &Path, place: &Path) -> Result<bool> {
 /// A copy that is whole when it bears its name.
 fn copy(image: &Path, place: &Path) -> io::Result<()> {
     let temporary = with_suffix(place, ".headstock.tmp");
-    let copied = (|| {
-        let mut copy = File::create_new(&temporary)?;
-        io::copy(&mut File::open(image)?, &mut copy)?;
-        fs::rename(&temporary, place)
-    })();
-    if copied.as_ref().is_err_and(|error| error.kind() != io::ErrorKind::AlreadyExists) {
+    let copied = fs::copy(image, &temporary).and_then(|_| fs::rename(&temporary, place));
+    if copied.is_err() {
         // The error that matters is the first one.
         let _ = fs::remove_file(&temporary);
     }
     copied
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::{copy, is_same};
+
+    #[test]
+    fn a_copy_is_the_same_image_and_leaves_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let [image, place] = ["image", "place"].map(|name| folder.path().join(name));
+        fs::write(&image, "pixels").unwrap();
+        // As a killed run leaves it.
+        fs::write(folder.path().join("place.headstock.tmp"), "pix").unwrap();
+        copy(&image, &place).unwrap();
+        assert!(is_same(&image, &place).unwrap());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+        fs::write(&place, "pixelz").unwrap();
+        assert!(!is_same(&image, &place).unwrap());
+    }
 }

@@ -1,8 +1,8 @@
 //! Where the rows come from that a head is put on: images through the network, or a file that `extract` wrote.
 
-use std::path::PathBuf;
+use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use candle_core::Device;
 
 use crate::cli::ScoreArgs;
@@ -45,9 +45,9 @@ impl Source {
     /// Opens what the flags name, held to what the head was fitted on.
     pub(super) fn open(args: &ScoreArgs, head: &Head) -> Result<Self> {
         let mut source = match (&args.images, &args.embeddings) {
-            (Some(images), _) => Self::images(args, images.clone(), head)?,
-            (None, Some(embeddings)) => Self::embeddings(embeddings.clone(), head)?,
-            (None, None) => anyhow::bail!("give --images or --embeddings"),
+            (Some(images), _) => Self::images(args, images, head)?,
+            (None, Some(embeddings)) => Self::embeddings(embeddings, head)?,
+            (None, None) => bail!("give --images or --embeddings"),
         };
         if let Some(limit) = args.limit {
             source.dataset.limit(limit.get());
@@ -55,8 +55,8 @@ impl Source {
         Ok(source)
     }
 
-    fn images(args: &ScoreArgs, images: PathBuf, head: &Head) -> Result<Self> {
-        let dataset = dataset::list(&images, is_candidate)?;
+    fn images(args: &ScoreArgs, images: &Path, head: &Head) -> Result<Self> {
+        let dataset = dataset::list(images, is_candidate)?;
         image_run::require_images(&dataset)?;
         let (preprocess, background) = provenance::preprocess(&head.provenance)
             .with_context(|| format!("{} cannot be put on images", args.head.display()))?;
@@ -73,8 +73,8 @@ impl Source {
         Ok(Self { dataset, rows: Rows::Network(Box::new(Network { weights, device, loader, batch_size })) })
     }
 
-    fn embeddings(path: PathBuf, head: &Head) -> Result<Self> {
-        let file = EmbeddingsFile::open(&path)?;
+    fn embeddings(path: &Path, head: &Head) -> Result<Self> {
+        let file = EmbeddingsFile::open(path)?;
         let remedy = "extract them again as those were, or fit a head on them";
         let rows = format!("those of {}", path.display());
         provenance::require_same(&head.provenance, &file.provenance, &rows, remedy)?;
