@@ -53,7 +53,7 @@ pub struct ScoreArgs {
     #[arg(long, value_name = "DIR")]
     pub sort_into: Option<PathBuf>,
 
-    /// Draw into this folder where in each image the head saw its class
+    /// Draw into this folder where in each image a linear head saw its class
     #[arg(long, value_name = "DIR", conflicts_with = "embeddings")]
     pub explain: Option<PathBuf>,
 
