@@ -192,8 +192,8 @@ fn a_row_that_gives_no_number_is_rejected_and_its_neighbours_are_kept() {
         assert_eq!(score.class, headstock::head::most_probable(rows.row(row)), "{}", score.path);
     }
     let rejected = fs::read_to_string(desk.path("scores.csv.rejected.csv")).unwrap();
-    let named: Vec<&str> = rejected.lines().skip(1).map(|line| line.split_once(',').unwrap().0).collect();
-    assert_eq!(named, damaged.map(|row| names[row].as_str()));
+    let listed: Vec<&str> = rejected.lines().skip(1).map(|line| line.split_once(',').unwrap().0).collect();
+    assert_eq!(listed, damaged.map(|row| names[row].as_str()));
     desk.score(&["--strict"]).code(1);
 }
 
@@ -390,7 +390,7 @@ fn sort_into_links_what_a_link_leads_to() {
 
 #[test]
 fn sort_into_never_leaves_its_folder() {
-    for class in ["../up", "/root", "..", ".", "", "a/b", "nul\0"] {
+    for class in ["../up", "/top", "..", ".", "", "a/b", "nul\0"] {
         let desk = desk_with_images();
         let mut head = plain_head();
         head.classes[0] = class.to_owned();

@@ -31,8 +31,8 @@ pub struct NearDuplicate {
     pub cosine: f64,
 }
 
-/// All pairs of a row of `left` [N, F] and one of `right` [M, F] whose cosine is at least [`NEAR`], of those that `counts`
-/// lets pass; in order of their positions.
+/// For each row of `left` [N, F] that has near-duplicates in `right` [M, F] its nearest one, of the pairs that `counts` lets
+/// pass; in order of their positions.
 #[must_use]
 pub fn near_duplicates(
     left: ArrayView2<'_, f32>,
@@ -46,7 +46,7 @@ pub fn near_duplicates(
     let bound = (2.0 - 2.0 * NEAR) as f32 + 1e-5;
     let starts: Vec<usize> = (0..left.nrows()).step_by(BLOCK).collect();
     let of_block = |&start: &usize| {
-        let mut found = Vec::new();
+        let mut nearest: Vec<Option<NearDuplicate>> = vec![None; BLOCK];
         let rows = near_left.slice(ndarray::s![start..(start + BLOCK).min(left.nrows()), ..]);
         for first in (0..right.nrows()).step_by(BLOCK) {
             let others = near_right.slice(ndarray::s![first..(first + BLOCK).min(right.nrows()), ..]);
@@ -54,14 +54,13 @@ pub fn near_duplicates(
                 let (left, right) = (start + row, first + other);
                 if counts(left, right) {
                     let cosine = dot(left_units.row(left), right_units.row(right));
-                    if cosine >= NEAR {
-                        found.push(NearDuplicate { left, right, cosine });
+                    if cosine >= NEAR && nearest[row].is_none_or(|nearest| nearest.cosine < cosine) {
+                        nearest[row] = Some(NearDuplicate { left, right, cosine });
                     }
                 }
             }
         }
-        found.sort_unstable_by_key(|pair| (pair.left, pair.right));
-        found
+        nearest.into_iter().flatten().collect()
     };
     let found: Vec<Vec<NearDuplicate>> = starts.par_iter().map(of_block).collect();
     found.concat()

@@ -75,6 +75,27 @@ pub struct HeldOut {
     pub map: Array2<f32>,
 }
 
+impl Model {
+    /// The model that takes rows as they are, of one that takes standardised ones.
+    #[must_use]
+    pub fn fold_scaler(self, scaler: &Scaler) -> Self {
+        let (mean, scale) = (ArrayView1::from(&scaler.mean), ArrayView1::from(&scaler.scale));
+        match self {
+            Self::Linear(linear) => Self::Linear(linear.fold_scaler(mean, scale)),
+            Self::Dense(dense) => Self::Dense(dense.fold_scaler(mean, scale)),
+        }
+    }
+
+    /// The model whose logits are this one's, divided by a temperature above 0.
+    #[must_use]
+    pub fn fold_temperature(self, temperature: f64) -> Self {
+        match self {
+            Self::Linear(linear) => Self::Linear(linear.fold_temperature(temperature)),
+            Self::Dense(dense) => Self::Dense(dense.fold_temperature(temperature)),
+        }
+    }
+}
+
 impl Head {
     /// Numbers in a row that it takes.
     #[must_use]
@@ -97,13 +118,7 @@ impl Head {
     /// Probabilities [B, K] of rows [B, F]: the softmax of the logits, each row summing to 1.
     #[must_use]
     pub fn probabilities(&self, rows: ArrayView2<'_, f32>) -> Array2<f32> {
-        let mut logits = self.logits(rows);
-        for mut row in logits.rows_mut() {
-            let largest = row.fold(f32::NEG_INFINITY, |largest, &logit| largest.max(logit));
-            let sum: f64 = row.iter().map(|&logit| f64::from(logit - largest).exp()).sum();
-            row.mapv_inplace(|logit| (f64::from(logit - largest).exp() / sum) as f32);
-        }
-        logits
+        softmax(self.logits(rows))
     }
 
     /// The class that is decided on: the most probable one, the first of equals. None where it is less probable than
@@ -114,6 +129,17 @@ impl Head {
         let own = || self.thresholds.as_ref().map_or(0.0, |thresholds| thresholds[class]);
         (f64::from(probabilities[class]) >= threshold.unwrap_or_else(own)).then_some(class)
     }
+}
+
+/// Probabilities [B, K] of logits [B, K], each row summing to 1.
+#[must_use]
+pub fn softmax(mut logits: Array2<f32>) -> Array2<f32> {
+    for mut row in logits.rows_mut() {
+        let largest = row.fold(f32::NEG_INFINITY, |largest, &logit| largest.max(logit));
+        let sum: f64 = row.iter().map(|&logit| f64::from(logit - largest).exp()).sum();
+        row.mapv_inplace(|logit| (f64::from(logit - largest).exp() / sum) as f32);
+    }
+    logits
 }
 
 /// The position of the largest number, the first of equals; none where there is none.

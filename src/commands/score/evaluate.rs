@@ -80,8 +80,7 @@ pub(super) fn measure(
 
 /// Prints the metrics as a result.
 pub(super) fn print(metrics: &Metrics) -> Result<()> {
-    // TO REPLACE by `{metrics}` when Metrics has a Display.
-    to_stdout(|out| writeln!(out, "{}", serde_json::to_string_pretty(metrics)?))
+    to_stdout(|out| write!(out, "{metrics}"))
 }
 
 /// The first few names.
