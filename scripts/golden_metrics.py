@@ -14,6 +14,19 @@ from sklearn import metrics as m
 warnings.simplefilter("ignore")
 
 
+def roc(y, scores):
+    """Points (threshold, false positive rate, true positive rate); the first threshold, infinite, as None."""
+    fpr, tpr, thresholds = m.roc_curve(y, scores, drop_intermediate=False)
+    return [[None, *map(float, (fpr[0], tpr[0]))], *np.stack([thresholds, fpr, tpr], 1)[1:].tolist()]
+
+
+def precision_recall(y, scores):
+    """Points (threshold, precision, recall) from the highest threshold down; the first one, infinite, as None."""
+    precision, recall, thresholds = m.precision_recall_curve(y, scores)
+    points = np.stack([thresholds, precision[:-1], recall[:-1]], 1)[::-1].tolist()
+    return [[None, *map(float, (precision[-1], recall[-1]))], *points]
+
+
 def case(name, rows, classes, occurring, decimals, seed):
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, occurring, rows)
@@ -43,6 +56,8 @@ def case(name, rows, classes, occurring, decimals, seed):
         "support": support.tolist(),
         "roc_auc": [m.roc_auc_score(y, s) if 0 < y.sum() < rows else None for y, s in rest],
         "average_precision": [m.average_precision_score(y, s) if y.any() else None for y, s in rest],
+        "roc_curve": [roc(y, s) if 0 < y.sum() < rows else None for y, s in rest],
+        "precision_recall_curve": [precision_recall(y, s) if y.any() else None for y, s in rest],
         "confusion": m.confusion_matrix(labels, predicted, labels=every).tolist(),
     }
 

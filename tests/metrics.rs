@@ -7,7 +7,7 @@
     reason = "a test that panics has failed, as it should"
 )]
 
-use headstock::metrics::Metrics;
+use headstock::metrics::{Metrics, precision_recall_curve, reliability, roc_curve};
 use ndarray::Array2;
 use proptest::prelude::*;
 use serde_json::Value;
@@ -54,6 +54,39 @@ fn every_metric_is_scikit_learns() {
     }
 }
 
+/// Holds points of a curve to scikit-learn's, number by number; of an infinite threshold theirs is null.
+fn close_curve(ours: Option<Vec<[f64; 3]>>, theirs: &Value, what: &str) {
+    let Some(ours) = ours else { return assert!(theirs.is_null(), "{what}: none against {theirs}") };
+    let theirs = theirs.as_array().unwrap();
+    assert_eq!(ours.len(), theirs.len(), "{what}");
+    for (ours, theirs) in ours.iter().zip(theirs) {
+        for (&ours, theirs) in ours.iter().zip(theirs.as_array().unwrap()) {
+            if theirs.is_null() { assert_eq!(ours, f64::INFINITY, "{what}") } else { close(ours, theirs, what) }
+        }
+    }
+}
+
+#[test]
+fn every_point_of_the_curves_is_scikit_learns() {
+    let golden: Value = serde_json::from_str(include_str!("golden/metrics.json")).unwrap();
+    for case in golden["cases"].as_array().unwrap() {
+        let labels: Vec<usize> = serde_json::from_value(case["labels"].clone()).unwrap();
+        let rows: Vec<Vec<f64>> = serde_json::from_value(case["probabilities"].clone()).unwrap();
+        for class in 0..case["classes"].as_u64().unwrap() as usize {
+            let scores: Vec<f64> = rows.iter().map(|row| row[class]).collect();
+            let is_class: Vec<bool> = labels.iter().map(|&label| label == class).collect();
+            let roc = roc_curve(&scores, &is_class).map(|points| {
+                points.iter().map(|p| [p.threshold, p.false_positive_rate, p.true_positive_rate]).collect()
+            });
+            let precision_recall = precision_recall_curve(&scores, &is_class)
+                .map(|points| points.iter().map(|p| [p.threshold, p.precision, p.recall]).collect());
+            let name = format!("{}, class {class}", case["name"].as_str().unwrap());
+            close_curve(roc, &case["roc_curve"][class], &name);
+            close_curve(precision_recall, &case["precision_recall_curve"][class], &name);
+        }
+    }
+}
+
 #[test]
 fn wilsons_interval_of_nine_right_in_ten_is_the_textbooks() {
     let labels: Vec<usize> = vec![0; 10];
@@ -91,6 +124,22 @@ proptest! {
         prop_assert!(0.0 <= low && low <= metrics.accuracy && metrics.accuracy <= high && high <= 1.0);
         for part in [metrics.balanced_accuracy, metrics.macro_f1, metrics.calibration_error] {
             prop_assert!((0.0..=1.0).contains(&part));
+        }
+    }
+
+    #[test]
+    fn the_calibration_error_is_the_gap_of_the_reliability_bins_weighted_by_rows((classes, labels, p) in decisions()) {
+        let bins = reliability(labels.iter().copied().zip(p.rows()));
+        prop_assert_eq!(bins.iter().map(|bin| bin.rows).sum::<usize>(), labels.len());
+        let gap: f64 = bins
+            .iter()
+            .filter_map(|bin| Some(bin.rows as f64 * (bin.confidence()? - bin.accuracy()?).abs()))
+            .sum();
+        let metrics = Metrics::new(&names(classes), &labels, p.view());
+        prop_assert!((metrics.calibration_error - gap / labels.len() as f64).abs() < 1e-12);
+        for (b, bin) in bins.iter().enumerate() {
+            let (low, high) = (b as f64 / bins.len() as f64 - 1e-12, (b + 1) as f64 / bins.len() as f64 + 1e-12);
+            prop_assert!(bin.confidence().is_none_or(|sure| low <= sure && sure <= high));
         }
     }
 

@@ -4,10 +4,8 @@ use ndarray::{ArrayView1, ArrayView2};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use super::ranking::{average_precision, roc_auc};
+use super::reliability::reliability;
 use super::{ClassMetrics, Metrics};
-
-/// Bins of the expected calibration error, as Guo et al., "On Calibration of Modern Neural Networks", 2017.
-const BINS: usize = 15;
 
 /// The normal distribution's quantile at 0.975.
 const Z: f64 = 1.959_963_984_540_054;
@@ -73,7 +71,8 @@ fn of_class(
     }
 }
 
-fn most_probable(row: ArrayView1<'_, f64>) -> usize {
+/// The position of the largest number, the first of equals.
+pub(super) fn most_probable(row: ArrayView1<'_, f64>) -> usize {
     let mut best = 0;
     for (class, &p) in row.iter().enumerate() {
         if p > row[best] {
@@ -106,14 +105,7 @@ fn log_loss(rows: &[(usize, ArrayView1<'_, f64>)]) -> f64 {
 
 /// The mean distance between how sure the head is and how often it is right, over bins of equal width, weighted by rows.
 fn calibration_error(rows: &[(usize, ArrayView1<'_, f64>)]) -> f64 {
-    let mut bins = [(0.0, 0_usize); BINS];
-    for (label, row) in rows {
-        let class = most_probable(*row);
-        let bin = ((row[class] * BINS as f64).ceil() as usize).clamp(1, BINS) - 1;
-        bins[bin].0 += row[class];
-        bins[bin].1 += usize::from(class == *label);
-    }
-    let gaps: f64 = bins.iter().map(|&(sure, right)| (sure - right as f64).abs()).sum();
+    let gaps: f64 = reliability(rows.iter().copied()).iter().map(|bin| (bin.sure - bin.right as f64).abs()).sum();
     if rows.is_empty() { 0.0 } else { gaps / rows.len() as f64 }
 }
 

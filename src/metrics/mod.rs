@@ -3,11 +3,18 @@
 //! ```text
 //! labels `[N]` ──────────┐
 //! probabilities [N, K] ┴─▶ Metrics ─▶ text, JSON, the head file, the report
+//!                      ├─▶ roc_curve, precision_recall_curve: one class against the rest
+//!                      └─▶ reliability: how sure against how right
 //! ```
 
+mod curves;
 mod measure;
 mod ranking;
+mod reliability;
 mod text;
+
+pub use curves::{PrecisionRecallPoint, RocPoint, precision_recall_curve, roc_curve};
+pub use reliability::{RELIABILITY_BINS, ReliabilityBin, reliability};
 
 use serde::{Deserialize, Serialize};
 
