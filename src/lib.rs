@@ -22,6 +22,7 @@
 //! | [`metrics`] | how good decisions are |
 //! | [`scores`] | the files that hold decisions |
 //! | [`explain`] | where in an image a head sees its class |
+//! | [`report`] | one page that shows a head and what it did |
 //! | [`tensor_file`] | what both kinds of our files share: a header that is not trusted |
 //! | [`commands`] | one file a verb: flags in, text out |
 
@@ -36,6 +37,7 @@ pub mod image;
 pub mod inception;
 pub mod metrics;
 pub mod pipeline;
+pub mod report;
 pub mod scores;
 pub mod tensor_file;
 pub mod weights;

@@ -1,0 +1,133 @@
+//! Charts, as SVG that stands in the page and takes its colours from the page's style.
+//!
+//! Each chart is a [`Plot`] (a frame, its scales and ticks) and what is drawn in it. Sizes are in units of the SVG, which
+//! the page scales to the width it has: about a pixel on a desktop, three quarters of one on a phone.
+
+pub(super) mod curves;
+mod precision_recall;
+pub(super) mod reliability;
+mod roc;
+pub(super) mod search;
+
+use std::fmt::Write;
+
+use minijinja::HtmlEscape;
+
+/// Text that may come from a stranger, as it may stand in HTML.
+pub(super) fn text(text: &str) -> String {
+    HtmlEscape(text).to_string()
+}
+
+/// An axis: which numbers it spans, from where to where it is drawn.
+#[derive(Clone, Copy)]
+struct Axis {
+    from: f64,
+    to: f64,
+    start: f64,
+    end: f64,
+}
+
+impl Axis {
+    fn at(&self, number: f64) -> f64 {
+        self.start + (number - self.from) / (self.to - self.from) * (self.end - self.start)
+    }
+}
+
+/// A frame to draw in.
+struct Plot {
+    width: f64,
+    height: f64,
+    x: Axis,
+    y: Axis,
+    svg: String,
+}
+
+impl Plot {
+    /// A frame with its inner box at `[left, top, right, bottom]`, and the numbers that the two axes span.
+    fn new(size: [f64; 2], inner: [f64; 4], x: [f64; 2], y: [f64; 2]) -> Self {
+        let [left, top, right, bottom] = inner;
+        Self {
+            width: size[0],
+            height: size[1],
+            x: Axis { from: x[0], to: x[1], start: left, end: right },
+            y: Axis { from: y[0], to: y[1], start: bottom, end: top },
+            svg: String::new(),
+        }
+    }
+
+    /// Adds SVG.
+    fn add(&mut self, arguments: std::fmt::Arguments<'_>) {
+        // Writing to a string does not fail.
+        let _ = self.svg.write_fmt(arguments);
+    }
+
+    /// Lines and numbers for the places on the x axis, each a number and what is written there.
+    fn x_ticks(&mut self, ticks: &[(f64, String)]) {
+        let (top, bottom) = (self.y.end, self.y.start);
+        for (number, label) in ticks {
+            let x = self.x.at(*number);
+            self.add(format_args!(r#"<path class="grid" d="M{x:.1} {top:.1}V{bottom:.1}"/>"#));
+            let below = bottom + 19.0;
+            self.add(format_args!(
+                r#"<text class="tick" x="{x:.1}" y="{below:.1}" text-anchor="middle">{label}</text>"#
+            ));
+        }
+    }
+
+    /// The same on the y axis.
+    fn y_ticks(&mut self, ticks: &[(f64, String)]) {
+        let (left, right) = (self.x.start, self.x.end);
+        for (number, label) in ticks {
+            let y = self.y.at(*number);
+            self.add(format_args!(r#"<path class="grid" d="M{left:.1} {y:.1}H{right:.1}"/>"#));
+            let (x, y) = (left - 8.0, y + 4.5);
+            self.add(format_args!(r#"<text class="tick" x="{x:.1}" y="{y:.1}" text-anchor="end">{label}</text>"#));
+        }
+    }
+
+    /// What the axes show.
+    fn axis_names(&mut self, x_name: &str, y_name: &str) {
+        let (x, y) = (f64::midpoint(self.x.start, self.x.end), self.y.start + 40.0);
+        self.add(format_args!(r#"<text class="name" x="{x:.1}" y="{y:.1}" text-anchor="middle">{x_name}</text>"#));
+        let (x, y) = (14.0, f64::midpoint(self.y.start, self.y.end));
+        self.add(format_args!(
+            r#"<text class="name" x="{x:.1}" y="{y:.1}" text-anchor="middle" transform="rotate(-90 {x:.1} {y:.1})">{y_name}</text>"#
+        ));
+    }
+
+    /// A line through points of the axes, without the points that would not be seen.
+    fn line(&mut self, class: &str, points: &[(f64, f64)]) {
+        let mut places: Vec<(i64, i64)> = Vec::new();
+        for &(x, y) in points {
+            let place = ((self.x.at(x) * 10.0).round() as i64, (self.y.at(y) * 10.0).round() as i64);
+            if places.last() == Some(&place) {
+                continue;
+            }
+            // The middle one of three on a horizontal or vertical line.
+            if let [.., a, b] = places[..]
+                && ((a.0 == b.0 && b.0 == place.0) || (a.1 == b.1 && b.1 == place.1))
+            {
+                places.pop();
+            }
+            places.push(place);
+        }
+        let mut path = String::new();
+        for (i, (x, y)) in places.iter().enumerate() {
+            let command = if i == 0 { 'M' } else { 'L' };
+            let _ = write!(path, "{command}{} {}", *x as f64 / 10.0, *y as f64 / 10.0);
+        }
+        self.add(format_args!(r#"<path class="{class}" d="{path}"/>"#));
+    }
+
+    /// The SVG, with what it shows for those who do not see it.
+    fn finish(self, described: &str) -> String {
+        let Self { width, height, svg, .. } = self;
+        let described = text(described);
+        format!(r#"<svg class="chart" viewBox="0 0 {width} {height}" role="img" aria-label="{described}">{svg}</svg>"#)
+    }
+}
+
+/// Ticks from 0 to 1.
+fn part_ticks() -> Vec<(f64, String)> {
+    [0.0, 0.2, 0.4, 0.6, 0.8, 1.0].iter().map(|&part| (part, format!("{part:.1}"))).collect()
+}
