@@ -9,7 +9,9 @@
 )]
 #![allow(dead_code, reason = "each test file is a crate of its own and uses a part")]
 
+pub mod browser;
 pub mod heads;
+pub mod judged_heads;
 
 use std::path::{Path, PathBuf};
 

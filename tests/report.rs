@@ -1,0 +1,272 @@
+//! `headstock report` as a user meets it: what is on the page, what is said where something is missing.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::float_cmp,
+    reason = "a test that panics has failed, as it should"
+)]
+
+mod support;
+
+use std::cell::RefCell;
+use std::fs;
+use std::path::Path;
+
+use assert_cmd::assert::Assert;
+use headstock::head::Head;
+use headstock::report::{Pictures, Report, Source};
+use headstock::scores::{Score, Scores};
+use image::RgbImage;
+use support::judged_heads::{HeldOutRow, dense, head_of, rows};
+use support::{folder_of_photos, headstock};
+use tempfile::TempDir;
+
+const CLASSES: [&str; 3] = ["ash", "birch", "cedar"];
+
+/// Runs `report` on a head.
+fn report(folder: &TempDir, head: &Head, flags: &[&str]) -> Assert {
+    let path = folder.path().join("head.safetensors");
+    head.write(&path).unwrap();
+    let out = folder.path().join("report.html");
+    headstock().arg("report").arg("--head").arg(path).arg("--out").arg(out).args(flags).assert()
+}
+
+fn page(folder: &TempDir) -> String {
+    fs::read_to_string(folder.path().join("report.html")).unwrap()
+}
+
+fn stderr(assert: &Assert) -> String {
+    String::from_utf8(assert.get_output().stderr.clone()).unwrap()
+}
+
+/// A folder with the images of rows.
+fn images_of(rows: &[HeldOutRow]) -> TempDir {
+    folder_of_photos(&rows.iter().map(|row| row.path.as_str()).collect::<Vec<_>>())
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// A page made without files: no image is found.
+fn bare(head: &Head, scores: Option<&Scores>) -> String {
+    Report::new(head, scores, &Pictures { image: &|_, _| None, map: &|_, _, _| None }, 100).unwrap().html
+}
+
+#[test]
+fn the_page_is_the_same_each_time_and_for_any_number_of_threads() {
+    let rows = rows(&CLASSES, 5);
+    let (images, folder) = (images_of(&rows), tempfile::tempdir().unwrap());
+    let head = head_of(&CLASSES, &rows, Some(text(images.path())));
+    let pages: Vec<String> = ["1", "1", "2", "7"]
+        .map(|threads| {
+            report(&folder, &head, &["--threads", threads]).success();
+            page(&folder)
+        })
+        .to_vec();
+    assert!(pages.iter().all(|page| *page == pages[0]));
+    assert_eq!(pages[0].matches("<symbol ").count(), rows.len(), "each image once");
+}
+
+#[test]
+fn the_summary_says_the_metrics_of_the_head() {
+    let head = head_of(&CLASSES, &rows(&CLASSES, 5), None);
+    let page = bare(&head, None);
+    let metrics = &head.held_out.as_ref().unwrap().metrics;
+    assert_eq!(metrics.accuracy, 0.8);
+    assert!(page.contains("<h1>Right on 80.0\u{a0}% of 15 images</h1>"));
+    for number in [metrics.log_loss, metrics.calibration_error, metrics.roc_auc.unwrap(), metrics.macro_f1] {
+        assert!(page.contains(&format!("<b>{number:.3}</b>")), "{number}");
+    }
+    assert!(page.contains("had not learned from it"), "it says which rows these are");
+    assert!(page.contains("Calibration error") && page.contains("<circle class=\"dot chosen\""));
+}
+
+#[test]
+fn names_and_paths_of_strangers_are_text_and_nothing_else() {
+    let classes = ["<script>alert(1)</script>", "a\"onload=\"alert(2)", "{{ 7 * 7 }}</style>"];
+    let mut rows = rows(&["x", "y", "z"], 3);
+    rows[0].path = "\"><img src=x onerror='alert(3)'>/é&amp;.png".to_owned();
+    let mut head = head_of(&classes, &rows, None);
+    head.fit = serde_json::json!({ "<script>": "<script>alert(4)</script>", "list": ["</table><script>"] });
+    head.provenance.variant = "</td><script>".to_owned();
+    let scores = Scores {
+        classes: head.classes.clone(),
+        top: None,
+        rows: vec![Score { path: "<script>/'.png".to_owned(), class: Some(1), probabilities: vec![0.1, 0.8, 0.1] }],
+    };
+    let page = bare(&head, Some(&scores));
+    assert!(!page.contains("<script") && !page.contains("<img") && !page.contains("a\"onload"));
+    assert!(!page.contains("49"), "what is written in a name is not carried out");
+    assert!(page.contains("&lt;script&gt;alert(1)&lt;"));
+    assert_eq!(page.matches("</style>").count(), 1);
+}
+
+#[test]
+fn images_are_found_where_extract_was_told_and_else_where_the_flag_says() {
+    let rows = rows(&CLASSES, 3);
+    let (images, folder) = (images_of(&rows), tempfile::tempdir().unwrap());
+    report(&folder, &head_of(&CLASSES, &rows, Some(text(images.path()))), &[]).success();
+    let by_head = page(&folder);
+    report(&folder, &head_of(&CLASSES, &rows, None), &["--images", text(images.path())]).success();
+    assert_eq!(page(&folder), by_head);
+    assert_eq!(by_head.matches("<symbol ").count(), 9);
+}
+
+#[test]
+fn images_that_are_gone_or_broken_are_done_without_and_the_way_out_is_told() {
+    let rows = rows(&CLASSES, 3);
+    let (images, folder) = (images_of(&rows), tempfile::tempdir().unwrap());
+    fs::remove_file(images.path().join("ash/1.png")).unwrap();
+    fs::write(images.path().join("ash/2.png"), "no image").unwrap();
+    let said = stderr(&report(&folder, &head_of(&CLASSES, &rows, Some(text(images.path()))), &[]).success());
+    assert!(said.contains("2 images were not found or cannot be read: --images DIR"), "{said}");
+    let page = page(&folder);
+    assert!(page.contains("2 images were not found") && page.contains("--images DIR"));
+    assert_eq!(page.matches("<symbol ").count(), 7);
+    assert!(page.contains("no image</span>") && page.contains("ash&#x2f;1.png"), "the place is kept");
+}
+
+#[test]
+fn a_path_that_leads_out_of_the_folder_is_not_followed() {
+    let mut rows = rows(&CLASSES, 3);
+    let images = images_of(&rows);
+    rows[0].path = "../secret.png".to_owned();
+    rows[1].path = text(&images.path().join("ash/1.png")).to_owned();
+    let inside = images.path().join("birch");
+    fs::copy(images.path().join("ash/0.png"), images.path().join("secret.png")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    report(&folder, &head_of(&CLASSES, &rows[..2], Some(text(&inside))), &[]).success();
+    assert_eq!(page(&folder).matches("<symbol ").count(), 0);
+}
+
+#[test]
+fn more_images_than_wanted_are_left_out_the_right_ones_first() {
+    let rows = rows(&CLASSES, 4);
+    let (images, folder) = (images_of(&rows), tempfile::tempdir().unwrap());
+    let head = head_of(&CLASSES, &rows, Some(text(images.path())));
+    let said = stderr(&report(&folder, &head, &["--max-images", "3"]).success());
+    assert!(said.contains("9 images are not shown: --max-images 3"), "{said}");
+    let page = page(&folder);
+    assert_eq!(page.matches("<symbol ").count(), 3);
+    assert!(page.contains("9 more images are not shown"));
+    for mistake in ["ash/0.png", "birch/0.png", "cedar/0.png"] {
+        assert!(page.contains(&format!("role=\"img\" aria-label=\"{mistake}\"").replace('/', "&#x2f;")), "{mistake}");
+    }
+}
+
+#[test]
+fn a_dense_head_has_a_page_that_says_why_it_draws_no_maps() {
+    let head = dense(head_of(&CLASSES, &rows(&CLASSES, 3), None));
+    let page = bare(&head, None);
+    assert!(page.contains("dense, 43 numbers"), "5 * 4 + 5 + 3 * 5 + 3");
+    assert!(page.contains("Where in the image a dense head saw its class cannot be told"));
+}
+
+#[test]
+fn a_head_without_held_out_rows_has_a_page_that_tells_the_way_out() {
+    let mut head = head_of(&CLASSES, &rows(&CLASSES, 3), None);
+    head.held_out = None;
+    let folder = tempfile::tempdir().unwrap();
+    let said = stderr(&report(&folder, &head, &[]).success());
+    assert!(said.contains("fit it again with fit-head"), "{said}");
+    let page = page(&folder);
+    assert!(page.contains("<h1>A head for 3 classes</h1>") && page.contains("headstock fit-head"));
+    assert!(page.contains("How it was made") && !page.contains("id=\"map\""));
+}
+
+#[test]
+fn maps_are_asked_for_the_most_confident_mistakes_and_shown_beside_them() {
+    let classes: Vec<String> = (0..10).map(|i| format!("c{i}")).collect();
+    let classes: Vec<&str> = classes.iter().map(String::as_str).collect();
+    let mut rows = rows(&classes, 2);
+    rows.iter_mut().filter(|row| row.label < 9).for_each(|row| row.called = row.label + 1);
+    let asked = RefCell::new(Vec::new());
+    let map = |source: Source, path: &str, class: usize| {
+        asked.borrow_mut().push((source, path.to_owned(), class));
+        Some(RgbImage::from_pixel(40, 30, image::Rgb([200, 100, 0])))
+    };
+    let pictures = Pictures { image: &|_, _| None, map: &map };
+    let page = Report::new(&head_of(&classes, &rows, None), None, &pictures, 100).unwrap().html;
+    let mut expected: Vec<&HeldOutRow> = rows.iter().filter(|row| row.label != row.called).collect();
+    expected.sort_by(|a, b| b.sure.total_cmp(&a.sure));
+    let expected: Vec<(Source, String, usize)> =
+        expected.iter().take(12).map(|row| (Source::HeldOut, row.path.clone(), row.called)).collect();
+    assert_eq!(*asked.borrow(), expected);
+    assert_eq!(page.matches("<img class=\"thumb\" src=\"data:image/jpeg;base64,").count(), 12);
+}
+
+/// Scores of images in folders named as classes and of one in none of them.
+fn scores() -> Scores {
+    let score = |path: &str, class, probabilities: [f32; 3]| Score {
+        path: path.to_owned(),
+        class,
+        probabilities: probabilities.to_vec(),
+    };
+    Scores {
+        classes: CLASSES.map(str::to_owned).to_vec(),
+        top: None,
+        rows: vec![
+            score("ash/new.png", Some(0), [0.8, 0.1, 0.1]),
+            score("ash/other.png", Some(1), [0.25, 0.7, 0.05]),
+            score("elsewhere/1.png", Some(2), [0.0, 0.05, 0.95]),
+            score("cedar/new.png", None, [0.3, 0.3, 0.4]),
+        ],
+    }
+}
+
+#[test]
+fn scores_are_counted_by_class_and_evaluated_where_folders_are_classes() {
+    let head = head_of(&CLASSES, &rows(&CLASSES, 3), None);
+    let page = bare(&head, Some(&scores()));
+    assert!(page.contains("What it called 4 images"));
+    assert!(page.contains("unsure</th>") && page.contains("25.0\u{a0}%"));
+    assert!(page.contains("Right on 66.7\u{a0}% of 3 images in folders named as classes"));
+    assert!(page.contains("id=\"s-0-1\""), "the cell of ash called birch");
+    let first = page.find("The least certain ones").unwrap();
+    let cut = &page[first..page.find("Some of each").unwrap()];
+    let order = ["cedar&#x2f;new", "ash&#x2f;other", "ash&#x2f;new", "elsewhere"].map(|path| cut.find(path).unwrap());
+    assert!(order.is_sorted(), "{order:?}");
+}
+
+#[test]
+fn scores_whose_classes_stand_in_another_order_are_read_by_name() {
+    let head = head_of(&CLASSES, &rows(&CLASSES, 3), None);
+    let mut turned = scores();
+    turned.classes.reverse();
+    for row in &mut turned.rows {
+        row.probabilities.reverse();
+        row.class = row.class.map(|class| 2 - class);
+    }
+    assert_eq!(bare(&head, Some(&turned)), bare(&head, Some(&scores())));
+}
+
+#[test]
+fn scores_of_another_head_are_refused_with_both_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let scores = folder.path().join("scores.csv");
+    fs::write(&scores, "path,class,probability,p_oak,p_pine\na.png,oak,0.9,0.9,0.1\n").unwrap();
+    let head = head_of(&CLASSES, &rows(&CLASSES, 3), None);
+    let said = stderr(&report(&folder, &head, &["--scores", text(&scores)]).code(1));
+    assert!(said.contains("oak, pine") && said.contains("ash, birch, cedar"), "{said}");
+    assert!(!folder.path().join("report.html").exists());
+}
+
+#[test]
+fn an_image_that_was_held_out_and_scored_stands_in_the_page_once() {
+    let rows = rows(&CLASSES, 3);
+    let (images, folder) = (images_of(&rows), tempfile::tempdir().unwrap());
+    let mut csv = "path,class,probability,p_ash,p_birch,p_cedar\n".to_owned();
+    for row in &rows {
+        csv.push_str(&format!("{},ash,0.5,0.5,0.25,0.25\n", row.path));
+    }
+    let scores = folder.path().join("scores.csv");
+    fs::write(&scores, csv).unwrap();
+    let head = head_of(&CLASSES, &rows, Some(text(images.path())));
+    report(&folder, &head, &["--scores", text(&scores)]).success();
+    let page = page(&folder);
+    assert_eq!(page.matches("<symbol ").count(), 9);
+    assert!(page.contains("Right on 33.3\u{a0}% of 9 images in folders"));
+}
