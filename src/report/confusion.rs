@@ -12,9 +12,20 @@ const IMAGES_IN_A_CELL: usize = 60;
 /// Mix-ups that are named.
 const MIX_UPS: usize = 8;
 
+/// How large the cells of a matrix of at most so many classes are: the name of a style, and a cell's width in CSS pixels.
+const SIZES: [(usize, &str, f64); 4] =
+    [(4, "few", 106.0), (8, "some", 58.0), (24, "more", 42.0), (usize::MAX, "many", 33.0)];
+/// The width of A4 within its margins, and what the names of the rows take of it, in CSS pixels.
+const PAPER: f64 = 680.0;
+const ROW_NAMES: f64 = 230.0;
+
 /// The matrix.
 #[derive(Debug, Serialize)]
 pub(super) struct Confusion {
+    /// The name of a style.
+    size: &'static str,
+    /// By how much it is drawn smaller on paper.
+    zoom: f64,
     /// Names, of rows and columns alike.
     classes: Vec<String>,
     rows: Vec<Vec<Cell>>,
@@ -128,7 +139,10 @@ impl Confusion {
         });
         let mix_ups = mix_ups.collect();
         let supports = every.map(|truth| thousands(support(truth))).collect();
-        Self { classes, rows, supports, panels, mix_ups }
+        let (_, size, cell) = SIZES.into_iter().find(|&(most, ..)| classes.len() <= most).unwrap_or(SIZES[3]);
+        let zoom = (PAPER / (ROW_NAMES + cell * classes.len() as f64)).min(1.0);
+        let zoom = (zoom * 1000.0).floor() / 1000.0;
+        Self { size, zoom, classes, rows, supports, panels, mix_ups }
     }
 }
 

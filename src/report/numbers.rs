@@ -81,8 +81,8 @@ mod tests {
 
     #[test]
     fn plain_numbers_keep_four_digits_and_no_zeros() {
-        let all = [0.031_62, 0.5, 1e-5, 12345.0, 3.14159, 10_000_000.5, -2.0];
+        let all = [0.031_62, 0.5, 1e-5, 12345.0, 7.1234, 10_000_000.5, -2.0];
         let shown = all.map(plain);
-        assert_eq!(shown, ["0.03162", "0.5", "1e-5", "12,345", "3.142", "1e7", "-2"]);
+        assert_eq!(shown, ["0.03162", "0.5", "1e-5", "12,345", "7.123", "1e7", "-2"]);
     }
 }

@@ -32,7 +32,7 @@ pub(in super::super) fn chart(known: &Known<'_>) -> Chart {
     let probabilities: Vec<ndarray::Array1<f64>> =
         known.rows.iter().map(|row| row.probabilities.mapv(f64::from)).collect();
     let labels = known.rows.iter().map(|row| row.label);
-    let bins = reliability(labels.zip(probabilities.iter().map(|row| row.view())));
+    let bins = reliability(labels.zip(probabilities.iter().map(ndarray::Array1::view)));
     Chart { svg: draw(&bins), bins: table(&bins) }
 }
 
