@@ -131,7 +131,8 @@ fn labels(points: &[Point], name: &dyn Fn(usize) -> String, classes: usize) -> V
         });
         if is_free {
             placed.push((middle, size));
-            labels.push(Label { x: middle[0], y: middle[1], name, class });
+            let half = (size[0] / 2.0).min(50.0);
+            labels.push(Label { x: middle[0].clamp(half, 100.0 - half), y: middle[1], name, class });
         }
     }
     labels
