@@ -258,10 +258,8 @@ fn scores_of_another_head_are_refused_with_both_named() {
 fn an_image_that_was_held_out_and_scored_stands_in_the_page_once() {
     let rows = rows(&CLASSES, 3);
     let (images, folder) = (images_of(&rows), tempfile::tempdir().unwrap());
-    let mut csv = "path,class,probability,p_ash,p_birch,p_cedar\n".to_owned();
-    for row in &rows {
-        csv.push_str(&format!("{},ash,0.5,0.5,0.25,0.25\n", row.path));
-    }
+    let lines: Vec<String> = rows.iter().map(|row| format!("{},ash,0.5,0.5,0.25,0.25\n", row.path)).collect();
+    let csv = "path,class,probability,p_ash,p_birch,p_cedar\n".to_owned() + &lines.concat();
     let scores = folder.path().join("scores.csv");
     fs::write(&scores, csv).unwrap();
     let head = head_of(&CLASSES, &rows, Some(text(images.path())));

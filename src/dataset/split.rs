@@ -38,6 +38,8 @@ fn shuffled_by_class(labels: &[usize], seed: u64) -> Vec<Vec<usize>> {
     let mut classes = vec![Vec::new(); labels.iter().max().map_or(0, |&last| last + 1)];
     labels.iter().enumerate().for_each(|(row, &label)| classes[label].push(row));
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    classes.iter_mut().for_each(|rows| rows.shuffle(&mut rng));
+    for rows in &mut classes {
+        rows.shuffle(&mut rng);
+    }
     classes
 }

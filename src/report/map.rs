@@ -12,7 +12,7 @@ pub(super) const STYLES: usize = 8;
 /// Room around the outermost rows, a part of the map.
 const MARGIN: f64 = 0.04;
 /// The narrowest and widest map, width over height.
-const ASPECT: [f64; 2] = [1.5, 2.2];
+const ASPECT: [f64; 2] = [1.35, 2.2];
 /// The room that a class's name takes on the map, in parts of its width (for a character) and of its height.
 const LABEL: [f64; 2] = [0.011, 0.05];
 

@@ -8,12 +8,12 @@
 //! ```
 //!
 //! The page is one file. It asks nothing of a network, holds no script, and opens from a disk: charts are SVG that
-//! [`chart`] draws, each thumbnail stands once as a `<symbol>` and is used wherever it is shown, the images of a cell of
+//! `chart` draws, each thumbnail stands once as a `<symbol>` and is used wherever it is shown, the images of a cell of
 //! the confusion matrix are a `popover`, what is picked in a `<select>` is brought forward by a rule of style. Where a
 //! browser is too old for one of these, the content is still there, unfolded.
 //!
 //! What a page says comes from files of strangers: names of classes, paths, JSON. Everything is escaped, by minijinja in
-//! the templates and by [`chart::text`] in the charts, and a content security policy in the page forbids all scripts and
+//! the templates and by `chart::text` in the charts, and a content security policy in the page forbids all scripts and
 //! requests in case.
 //!
 //! The same head, scores and pictures give the same bytes: no dates, no hash order, and threads only fill in places

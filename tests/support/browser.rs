@@ -102,6 +102,7 @@ impl Browser {
     }
 
     /// Calls a method of the protocol and waits for its result.
+    #[allow(clippy::needless_pass_by_value, reason = "it is made for the call")]
     pub fn call(&mut self, method: &str, params: Value) -> Value {
         self.last_id += 1;
         let mut message = json!({ "id": self.last_id, "method": method, "params": params });

@@ -45,16 +45,16 @@ pub(super) fn run(args: &FitHeadArgs, console: Console) -> Result<End> {
     all.require_classes()?;
     let test = args.test.as_ref().map(|path| Labelled::read_test(path, &all, console)).transpose()?;
     let part = args.validation.unwrap_or(if test.is_some() { 0.0 } else { VALIDATION });
-    let (learnt_from, held) = stratified_part(&all.labels, part, args.seed);
+    let (learnt_from, held_out) = stratified_part(&all.labels, part, args.seed);
     ensure!(
-        part == 0.0 || test.is_some() || !held.is_empty(),
+        part == 0.0 || test.is_some() || !held_out.is_empty(),
         "--validation {part} of classes this small is not one image; use --validation 0, which tells by k-fold"
     );
     let mut lesson = lesson(args, &all, &learnt_from, console)?;
     let (set, looked_at) = match test {
         Some(test) => ("test", test),
-        None if held.is_empty() => (OUT_OF_FOLD, all.some(&learnt_from)),
-        None => ("validation", all.some(&held)),
+        None if held_out.is_empty() => (OUT_OF_FOLD, all.some(&learnt_from)),
+        None => ("validation", all.some(&held_out)),
     };
     let by_fold = set == OUT_OF_FOLD;
     let duplicates = Duplicates::find(&all, &learnt_from, &looked_at, by_fold.then_some(&lesson.folds));

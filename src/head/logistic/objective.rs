@@ -98,7 +98,9 @@ impl Objective<'_> {
                 self.residuals(first + tile * ROWS, logits)
             };
             let sums: Vec<Sums> = logits.as_mut().par_col_chunks_mut(ROWS).enumerate().map(of_tile).collect();
-            sums.into_iter().for_each(|sums| total.add(sums));
+            for sums in sums {
+                total.add(sums);
+            }
             let residuals = logits.as_ref().transpose();
             let tiles = tiles.as_mut().subrows_mut(0, features);
             tiles.par_row_chunks_mut(FEATURES).enumerate().for_each(|(i, tiles)| {
@@ -149,7 +151,9 @@ impl Objective<'_> {
                     sums.loss += f64::from(weight) * of_row.loss;
                     spread += f64::from(weight) * of_row.spread;
                     let weight = T::cast(weight);
-                    logits.iter_mut().for_each(|residual| *residual *= weight);
+                    for residual in logits {
+                        *residual *= weight;
+                    }
                 }
             }
             sums.spreads.push((spread / self.columns() as f64) as f32);
