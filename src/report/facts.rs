@@ -11,32 +11,28 @@ use crate::head::{Head, Model};
 const LONGEST_VALUE: usize = 200;
 
 /// What the keys of a fit are called, in the order in which they are shown; others follow under their own names.
-const LABELS: [(&str, &str); 24] = [
+const LABELS: [(&str, &str); 18] = [
     ("head", "Head"),
     ("rows", "Rows fitted on"),
     ("validation", "Part held out"),
-    ("test", "Test rows"),
     ("folds", "Folds"),
     ("class_weight", "Weight of a class"),
     ("alpha", "Alpha, the penalty"),
+    ("converged", "Converged"),
     ("hidden", "Hidden units"),
-    ("epochs", "Epochs"),
+    ("epochs", "Epochs, at most"),
     ("best_epoch", "Best epoch"),
     ("batch_size", "Rows in a step"),
     ("learning_rate", "Learning rate"),
     ("dropout", "Dropout"),
     ("patience", "Patience, epochs"),
     ("target_precision", "Precision aimed at"),
-    ("calibration_error_before", "Calibration error before"),
-    ("calibration_error_after", "Calibration error after"),
+    ("calibration_error_before", "Calibration error before calibration"),
     ("log_loss_before", "Log loss before calibration"),
-    ("log_loss_after", "Log loss after calibration"),
-    ("log_loss", "Log loss"),
-    ("iterations", "Iterations"),
-    ("converged", "Converged"),
-    ("duplicates", "Duplicates"),
     ("seed", "Seed"),
 ];
+/// Lists too long for a table; the search has a chart.
+const LISTS: [&str; 2] = ["search", "history"];
 
 /// A name and its value.
 #[derive(Debug, Serialize)]
@@ -59,7 +55,7 @@ pub(super) fn fit(head: &Head) -> Vec<Fact> {
         Value::Object(fit) => {
             let known = LABELS.iter().filter_map(|&(key, label)| Some((label.to_owned(), fit.get(key)?)));
             let other = fit.iter().filter(|(key, _)| LABELS.iter().all(|(known, _)| known != key));
-            let other = other.filter(|(key, _)| *key != "search" || search(head).is_empty());
+            let other = other.filter(|(key, _)| !LISTS.contains(&key.as_str()));
             known.chain(other.map(|(key, value)| (words(key), value))).map(|(name, value)| fact(name, value)).collect()
         }
         Value::Null => Vec::new(),
