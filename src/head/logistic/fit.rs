@@ -5,7 +5,7 @@ use linfa::DatasetBase;
 use linfa::traits::Fit;
 use ndarray::{Array1, Array2};
 
-use super::curvature::{Curvature, Preconditioner};
+use super::curvature::{Curvature, Preconditioner, Spreads};
 use super::minimise::{Stop, minimise, penalise};
 use super::objective::Objective;
 use super::span::Span;
@@ -140,24 +140,25 @@ impl LogisticValidParams {
 
     /// From strong penalties to weak ones, each from the optimum of the one before.
     fn walk(&self, objective: &Objective<'_>) -> Result<(Best, Vec<PathPoint>), LogisticError> {
-        let curvature = Curvature::new(objective.rows);
+        let curvature = Curvature::new(objective.rows, objective.labels, self.classes);
         let total: f64 = objective.weights.iter().map(|&weight| f64::from(weight)).sum();
         let alphas = self.alphas.descending(objective.rows.nrows());
-        let uniform = 1.0 / self.classes as f32;
-        let mut spreads: Vec<f32> = objective.weights.iter().map(|weight| weight * uniform * (1.0 - uniform)).collect();
+        let mut spreads = Spreads::uniform(objective.weights, self.classes);
         let mut weights = vec![0.0; objective.parameters() * objective.columns()];
         for alpha in approach(alphas[0]) {
             let guide = curvature.preconditioner(&spreads, alpha);
             let minimum = minimise(objective, &guide, alpha, &weights, APPROACH);
-            (weights, spreads) = (minimum.weights, minimum.value.spreads);
+            let value = minimum.value;
+            (weights, spreads) = (minimum.weights, Spreads { mean: value.spreads, own: value.own_spreads });
         }
         let mut path: Vec<PathPoint> = Vec::new();
         let mut best: Option<Best> = None;
         for alpha in alphas {
             let guide = curvature.preconditioner(&spreads, alpha);
             let minimum = minimise(objective, &guide, alpha, &weights, ON_PATH);
-            (weights, spreads) = (minimum.weights, minimum.value.spreads);
-            let log_loss = minimum.value.held_out / total;
+            let value = minimum.value;
+            (weights, spreads) = (minimum.weights, Spreads { mean: value.spreads, own: value.own_spreads });
+            let log_loss = value.held_out / total;
             path.push(PathPoint { alpha, log_loss, passes: minimum.passes });
             if best.as_ref().is_none_or(|best| log_loss < best.log_loss) {
                 best = Some(Best { alpha, log_loss, weights: weights.clone(), guide });

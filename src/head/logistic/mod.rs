@@ -25,6 +25,7 @@ mod params;
 mod point;
 mod softmax;
 mod span;
+mod spikes;
 
 use number::Number;
 
