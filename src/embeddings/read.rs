@@ -9,6 +9,9 @@ use safetensors::Dtype;
 use super::{FORMAT, NO_CLASS, Provenance};
 use crate::tensor_file::{Fault, ReadError, TensorFile, fault};
 
+/// The longest row that is believed. Where there are no rows, the file's length does not bear theirs out.
+const MOST_COLUMNS: usize = 1 << 20;
+
 /// An embeddings file whose header has been read.
 #[derive(Debug)]
 pub struct EmbeddingsFile {
@@ -83,18 +86,26 @@ impl EmbeddingsFile {
     }
 }
 
+impl Provenance {
+    /// From the metadata of either kind of our files.
+    pub(crate) fn read(file: &TensorFile) -> Result<Self, Fault> {
+        let text = |key| file.text(key).map(str::to_owned);
+        Ok(Self {
+            weights: text("weights")?,
+            variant: text("variant")?,
+            preprocess: text("preprocess")?,
+            version: text("version")?,
+        })
+    }
+}
+
 fn open(path: &Path) -> Result<EmbeddingsFile, Fault> {
     let mut file = TensorFile::open(path, FORMAT)?;
-    let provenance = Provenance {
-        weights: file.text("weights")?,
-        variant: file.text("variant")?,
-        preprocess: file.text("preprocess")?,
-        version: file.text("version")?,
-    };
-    let (classes, paths): (Vec<String>, Vec<String>) = (file.json("classes")?, file.json("paths")?);
+    let provenance = Provenance::read(&file)?;
+    let (classes, paths): (_, Vec<String>) = (file.classes()?, file.json("paths")?);
     let embeddings = file.tensor("embeddings").ok_or_else(|| fault("it has no tensor `embeddings`"))?.clone();
     let columns = match (embeddings.dtype, embeddings.shape.as_slice()) {
-        (Dtype::F32, &[rows, columns]) if rows == paths.len() => columns,
+        (Dtype::F32, &[rows, columns]) if rows == paths.len() && (1..=MOST_COLUMNS).contains(&columns) => columns,
         (dtype, shape) => {
             return Err(fault(format!("`embeddings` is {dtype:?} {shape:?}, not F32 [{}, 2048]", paths.len())));
         }
@@ -106,7 +117,7 @@ fn open(path: &Path) -> Result<EmbeddingsFile, Fault> {
     if let Some(label) = labels.iter().flatten().find(|&&label| label < NO_CLASS || label >= classes.len() as i64) {
         return Err(fault(format!("the label {label} is beyond its {} classes", classes.len())));
     }
-    let images = file.optional_text("images");
+    let images = file.optional_text("images").map(str::to_owned);
     let (file, first_row) = file.into_stream(&embeddings);
     Ok(EmbeddingsFile { provenance, classes, images, paths, labels, columns, file, first_row })
 }

@@ -132,31 +132,40 @@ impl Tensor {
 
 fn read(path: &Path) -> Result<Head, Fault> {
     let mut file = TensorFile::open(path, FORMAT)?;
-    let classes: Vec<String> = file.json("classes")?;
+    let classes = file.classes()?;
     if classes.len() < 2 {
         return Err(fault("it names fewer than two classes"));
     }
-    let model = match file.text("kind")?.as_str() {
+    let model = match file.text("kind")? {
         "linear" => Model::Linear(read_linear(&mut file, classes.len())?),
         "dense" => Model::Dense(read_dense(&mut file, classes.len())?),
         other => return Err(fault(format!("its kind is '{other}', where linear or dense should be"))),
     };
-    let thresholds: Option<Vec<f64>> = file.optional_json("thresholds")?;
-    if thresholds.as_ref().is_some_and(|thresholds| thresholds.len() != classes.len()) {
-        return Err(fault(format!("its thresholds are not those of its {} classes", classes.len())));
+    let temperature: f64 = file.json("temperature")?;
+    if !(temperature > 0.0 && temperature.is_finite()) {
+        return Err(fault(format!("its temperature {temperature} is not above 0")));
     }
-    let provenance = Provenance {
-        weights: file.text("weights")?,
-        variant: file.text("variant")?,
-        preprocess: file.text("preprocess")?,
-        version: file.text("version")?,
-    };
-    let (temperature, fit) = (file.json("temperature")?, file.json("fit")?);
+    let thresholds: Option<Vec<f64>> = file.optional_json("thresholds")?;
+    if let Some(thresholds) = &thresholds {
+        check_thresholds(thresholds, classes.len())?;
+    }
+    let provenance = Provenance::read(&file)?;
+    let fit = file.json("fit")?;
     let held_out = match file.optional_json("held_out")? {
-        Some(text) => Some(read_held_out(&mut file, text, classes.len())?),
+        Some(text) => Some(read_held_out(&mut file, text, &classes)?),
         None => None,
     };
     Ok(Head { classes, model, temperature, thresholds, provenance, fit, held_out })
+}
+
+fn check_thresholds(thresholds: &[f64], classes: usize) -> Result<(), Fault> {
+    if thresholds.len() != classes {
+        return Err(fault(format!("its thresholds are not those of its {classes} classes")));
+    }
+    match thresholds.iter().find(|threshold| !(0.0..=1.0).contains(*threshold)) {
+        Some(threshold) => Err(fault(format!("its threshold {threshold} is no probability"))),
+        None => Ok(()),
+    }
 }
 
 fn read_linear(file: &mut TensorFile, classes: usize) -> Result<Linear, Fault> {
@@ -174,29 +183,32 @@ fn read_dense(file: &mut TensorFile, classes: usize) -> Result<Dense, Fault> {
     })
 }
 
-fn read_held_out(file: &mut TensorFile, text: HeldOutText, classes: usize) -> Result<HeldOut, Fault> {
+fn read_held_out(file: &mut TensorFile, text: HeldOutText, classes: &[String]) -> Result<HeldOut, Fault> {
     let HeldOutText { set, metrics, images, paths } = text;
-    let rows = paths.len();
+    let (rows, count) = (paths.len(), classes.len());
     let labels = file.integers("held_out.labels", &[rows])?;
     let labels: Option<Vec<usize>> =
-        labels.into_iter().map(|label| usize::try_from(label).ok().filter(|&label| label < classes)).collect();
-    let labels = labels.ok_or_else(|| fault(format!("`held_out.labels` goes beyond its {classes} classes")))?;
-    if metrics.classes.len() != classes
-        || metrics.confusion.len() != classes
-        || metrics.confusion.iter().any(|row| row.len() != classes)
+        labels.into_iter().map(|label| usize::try_from(label).ok().filter(|&label| label < count)).collect();
+    let labels = labels.ok_or_else(|| fault(format!("`held_out.labels` goes beyond its {count} classes")))?;
+    if !metrics.classes.iter().map(|class| &class.class).eq(classes)
+        || metrics.confusion.len() != count
+        || metrics.confusion.iter().any(|row| row.len() != count)
     {
-        return Err(fault(format!("its metrics are not those of its {classes} classes")));
+        return Err(fault(format!("its metrics are not those of its {count} classes")));
     }
-    let probabilities = matrix(file, "held_out.probabilities", [rows, classes])?;
+    let probabilities = matrix(file, "held_out.probabilities", [rows, count])?;
+    if !probabilities.iter().all(|p| (0.0..=1.0).contains(p)) {
+        return Err(fault("`held_out.probabilities` holds numbers that are no probabilities"));
+    }
     let map = matrix(file, "held_out.map", [rows, 2])?;
     Ok(HeldOut { set, metrics, images, paths, labels, probabilities, map })
 }
 
-/// The second side of a matrix.
+/// The second side of a matrix, at least 1.
 fn columns(file: &TensorFile, name: &str) -> Result<usize, Fault> {
     match file.tensor(name).map(|info| info.shape.as_slice()) {
-        Some(&[_, columns]) => Ok(columns),
-        Some(shape) => Err(fault(format!("`{name}` is of shape {shape:?}, not a matrix"))),
+        Some(&[_, columns]) if columns > 0 => Ok(columns),
+        Some(shape) => Err(fault(format!("`{name}` is of shape {shape:?}, where numbers in rows should be"))),
         None => Err(fault(format!("it has no tensor `{name}`"))),
     }
 }

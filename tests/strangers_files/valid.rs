@@ -1,0 +1,122 @@
+//! Small files as we write them, and the seeds of the fuzzer.
+
+use std::fs;
+use std::path::Path;
+
+use headstock::dataset::Candidate;
+use headstock::embeddings::{Format, Provenance, Table};
+use headstock::head::dense::Dense;
+use headstock::head::{Head, HeldOut, Linear, Model};
+use headstock::metrics::Metrics;
+use ndarray::Array2;
+use serde_json::json;
+
+use crate::reading::Reader;
+
+pub fn provenance() -> Provenance {
+    Provenance {
+        weights: "0123".to_owned(),
+        variant: "tf2015".to_owned(),
+        preprocess: "{}".to_owned(),
+        version: "0.1.0".to_owned(),
+    }
+}
+
+/// A file of embeddings, three rows of four numbers.
+pub fn embeddings(path: &Path, classes: &[String]) {
+    let image = |name: &str, class: u32| Candidate {
+        path: name.to_owned(),
+        class: (!classes.is_empty() && class < 2).then_some(class),
+    };
+    let images = [image("a/ü \"1\".jpg", 0), image("b\\/2.png", 1), image("beside.gif", 2)];
+    let provenance = provenance();
+    let table = Table { provenance: &provenance, classes, root: "images", images: images.iter().collect(), columns: 4 };
+    let rows: Vec<u8> = (0..12).flat_map(|number| (number as f32 / 8.0).to_le_bytes()).collect();
+    Format::Safetensors.write(path, &table, &mut rows.as_slice()).unwrap();
+}
+
+pub fn classes() -> Vec<String> {
+    ["a", "b \"quoted\""].map(str::to_owned).to_vec()
+}
+
+fn matrix(rows: usize, columns: usize) -> Array2<f32> {
+    Array2::from_shape_fn((rows, columns), |(row, column)| (row * 7 + column * 3) as f32 / 16.0 - 1.0)
+}
+
+pub fn linear() -> Head {
+    Head {
+        classes: classes(),
+        model: Model::Linear(Linear { weight: matrix(2, 4), bias: vec![0.5, -0.5] }),
+        temperature: 1.25,
+        thresholds: Some(vec![0.5, 0.75]),
+        provenance: provenance(),
+        fit: json!({ "alpha": 0.1, "seed": 7 }),
+        held_out: None,
+    }
+}
+
+pub fn dense() -> Head {
+    let dense = Dense { weight1: matrix(3, 4), bias1: vec![0.25; 3], weight2: matrix(2, 3), bias2: vec![0.0; 2] };
+    Head { model: Model::Dense(dense), thresholds: None, ..linear() }
+}
+
+/// A linear head with three rows to look at.
+pub fn held_out() -> Head {
+    let probabilities = Array2::from_shape_vec((3, 2), vec![0.75, 0.25, 1.0, 0.0, 0.5, 0.5]).unwrap();
+    let labels = vec![0, 1, 1];
+    Head {
+        held_out: Some(HeldOut {
+            set: "validation".to_owned(),
+            metrics: Metrics::new(&classes(), &labels, probabilities.mapv(f64::from).view()),
+            images: Some("images".to_owned()),
+            paths: ["a/1.jpg", "b/\"2\".jpg", "b/ü.jpg"].map(str::to_owned).to_vec(),
+            labels,
+            probabilities,
+            map: matrix(3, 2),
+        }),
+        ..linear()
+    }
+}
+
+/// Every kind of file: its name, its reader, its bytes.
+pub fn all() -> Vec<(&'static str, Reader, Vec<u8>)> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("valid");
+    let bytes = |write: &dyn Fn(&Path)| {
+        write(&path);
+        fs::read(&path).unwrap()
+    };
+    vec![
+        ("embeddings", Reader::Embeddings, bytes(&|path| embeddings(path, &classes()))),
+        ("embeddings_without_labels", Reader::Embeddings, bytes(&|path| embeddings(path, &[]))),
+        ("linear", Reader::Head, bytes(&|path| linear().write(path).unwrap())),
+        ("dense", Reader::Head, bytes(&|path| dense().write(path).unwrap())),
+        ("held_out", Reader::Head, bytes(&|path| held_out().write(path).unwrap())),
+    ]
+}
+
+#[test]
+fn a_head_comes_back_as_it_was_with_its_held_out_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("head.safetensors");
+    let without_images = {
+        let mut head = held_out();
+        head.held_out.as_mut().unwrap().images = None;
+        head
+    };
+    for head in [linear(), dense(), held_out(), without_images] {
+        head.write(&path).unwrap();
+        assert_eq!(Head::read(&path).unwrap(), head);
+    }
+}
+
+/// `cargo test --release --test strangers_files -- --ignored`, before the fuzzer is first run.
+#[test]
+#[ignore = "writes the fuzzer's seeds"]
+fn write_seeds() {
+    for (name, reader, bytes) in all() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(reader.fuzz_target());
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join(name), bytes).unwrap();
+    }
+}
