@@ -1,0 +1,9 @@
+//! `Head::read`.
+#![no_main]
+
+mod stranger;
+
+use headstock::head::Head;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| stranger::read(bytes, 100, Head::read));

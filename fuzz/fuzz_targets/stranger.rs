@@ -1,0 +1,59 @@
+//! One file from a stranger, and what every reader promises of it: no panic, memory by its length, its name in the error.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use headstock::tensor_file::ReadError;
+use peak_alloc::PeakAlloc;
+
+#[global_allocator]
+static MEMORY: PeakAlloc = PeakAlloc;
+
+const CONSTANT: usize = 64 << 10;
+
+/// Reads the bytes as they are, and once more with a length of the header that fits: otherwise a byte more or less in the
+/// header would be no more than a wrong length. `factor`: bytes of memory a byte of the file, as in
+/// `tests/strangers_files/reading.rs`.
+pub fn read<T>(bytes: &[u8], factor: usize, reader: impl Fn(&Path) -> Result<T, ReadError>) {
+    hold(bytes, factor, &reader);
+    if let Some(mended) = mended(bytes) {
+        hold(&mended, factor, &reader);
+    }
+}
+
+fn hold<T>(bytes: &[u8], factor: usize, reader: &impl Fn(&Path) -> Result<T, ReadError>) {
+    let path = write(bytes);
+    let before = MEMORY.current_usage();
+    MEMORY.reset_peak_usage();
+    let outcome = reader(path);
+    let peak = MEMORY.peak_usage() - before;
+    assert!(peak <= factor * bytes.len() + CONSTANT, "{peak} bytes of memory for a file of {}", bytes.len());
+    if let Err(error) = outcome {
+        assert!(error.to_string().contains(&path.display().to_string()), "{error}");
+    }
+}
+
+/// The same file each time, in memory where the system has such a place.
+fn write(bytes: &[u8]) -> &'static Path {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    let path = PATH.get_or_init(|| {
+        let memory = Path::new("/dev/shm");
+        let folder = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+        folder.join(format!("headstock-fuzz-{}", std::process::id()))
+    });
+    let mut file = OpenOptions::new().write(true).create(true).truncate(false).open(path).expect("a place to write");
+    file.write_all(bytes).expect("room to write");
+    file.set_len(bytes.len() as u64).expect("room to write");
+    path
+}
+
+/// The header taken to end at the last brace.
+fn mended(bytes: &[u8]) -> Option<Vec<u8>> {
+    let behind = bytes.get(8..)?;
+    let len = behind.iter().rposition(|&byte| byte == b'}')? + 1;
+    // Headers are filled up with spaces.
+    let len = len + behind[len..].iter().take_while(|&&byte| byte == b' ').count();
+    Some([&(len as u64).to_le_bytes(), behind].concat())
+}
