@@ -276,6 +276,8 @@ fn what_cannot_be_trained_is_refused_with_its_reason() {
     let none = (Array2::zeros((0, 4)), Vec::new());
     let short = (good.0.clone(), good.1[1..].to_vec());
     let beyond = (good.0.clone(), vec![3; 10]);
+    let not_finite = (Array2::from_shape_fn((10, 4), |at| if at == (7, 2) { f32::NAN } else { 1.0 }), good.1.clone());
+    let infinite = [f32::INFINITY; 10];
     let said = |params: &DenseParams, train: Samples<'_>, watch| {
         let error = params.fit(train, watch, 3, &mut |_| ()).unwrap_err();
         format!("{error}: {}", error.source().map_or_else(String::new, ToString::to_string))
@@ -287,6 +289,8 @@ fn what_cannot_be_trained_is_refused_with_its_reason() {
         (said(&params(1), Samples { weights: Some(&[1.0]), ..train }, None), "10 rows, 10 labels and 1 weights"),
         (said(&params(1), train, Some(samples(&wide))), "watch cannot be used: rows of 5 numbers where 4 should be"),
         (said(&params(1), train, Some(samples(&beyond))), "the label 3 is beyond the 3 classes"),
+        (said(&params(1), samples(&not_finite), None), "row 7 or its weight is not finite"),
+        (said(&params(1), Samples { weights: Some(&infinite), ..train }, None), "row 0 or its weight is not finite"),
         (said(&DenseParams { learning_rate: f64::NAN, ..params(1) }, train, None), "learning rate NaN"),
         (said(&DenseParams { dropout: 1.0, ..params(1) }, train, None), "dropout of 1"),
         (said(&DenseParams { hidden: usize::MAX.try_into().unwrap(), ..params(1) }, train, None), "too large"),

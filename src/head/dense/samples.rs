@@ -48,6 +48,12 @@ pub enum SamplesError {
         /// F of those that are trained on.
         expected: usize,
     },
+    /// A row or its weight is no number to learn from.
+    #[error("row {row} or its weight is not finite")]
+    NotFinite {
+        /// The first such one, counted from 0.
+        row: usize,
+    },
     /// A label has no class.
     #[error("the label {label} is beyond the {classes} classes")]
     Label {
@@ -103,8 +109,12 @@ impl Samples<'_> {
         if self.rows.ncols() != features {
             return Err(SamplesError::Features { found: self.rows.ncols(), expected: features });
         }
-        match self.labels.iter().find(|&&label| label >= classes) {
-            Some(&label) => Err(SamplesError::Label { label, classes }),
+        if let Some(&label) = self.labels.iter().find(|&&label| label >= classes) {
+            return Err(SamplesError::Label { label, classes });
+        }
+        let finite = |row: usize| self.weight(row).is_finite() && self.rows.row(row).iter().all(|x| x.is_finite());
+        match (0..rows).find(|&row| !finite(row)) {
+            Some(row) => Err(SamplesError::NotFinite { row }),
             None => Ok(()),
         }
     }
