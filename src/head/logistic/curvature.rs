@@ -98,17 +98,20 @@ impl<'a> Curvature<'a> {
         let trace: f64 = (0..side).map(|i| f64::from(hessian[(i, i)])).sum();
         // A small penalty drowns beside the largest directions: any positive matrix will do as a guide.
         let mut shift = alpha.max(trace * f32::ROUNDING);
-        loop {
+        let intercept = total.sqrt().max(1e-3) as f32;
+        while shift < f64::from(f32::MAX) {
             let mut shifted = hessian.clone();
             (0..side).for_each(|i| shifted[(i, i)] += shift as f32);
             if let Ok(factored) = shifted.llt(Side::Lower) {
                 let lower = factored.L().to_owned();
                 let heights: Vec<f32> = own.iter().zip(spreads).map(|(own, mean)| own - mean).collect();
                 let spikes = spikes(self.rows, self.labels, &heights, lower.as_ref(), self.classes);
-                return Preconditioner { lower, spikes, intercept: total.sqrt().max(1e-3) as f32 };
+                return Preconditioner { lower, spikes, intercept };
             }
             shift *= 10.0;
         }
+        // Beyond float32 there is no shape to be seen.
+        Preconditioner { lower: Mat::identity(side, side), spikes: vec![None; self.classes], intercept }
     }
 }
 

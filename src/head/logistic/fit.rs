@@ -17,9 +17,11 @@ const ON_PATH: Stop = Stop { gap: 2e-5, settled: 2e-3, iterations: 200 };
 const APPROACH: Stop = Stop { gap: 1e-2, settled: f64::INFINITY, iterations: 30 };
 /// At the end, in float32 and then in float64.
 const FINAL: Stop = Stop { gap: 1e-6, settled: f64::INFINITY, iterations: 200 };
-const POLISH: Stop = Stop { gap: 1e-8, settled: f64::INFINITY, iterations: 500 };
+const POLISH: Stop = Stop { gap: 1e-10, settled: f64::INFINITY, iterations: 500 };
 /// So many penalties in a row that are worse than the best end the path: the loss of held-out rows has one valley.
 const PATIENCE: usize = 2;
+/// Squares of larger numbers float32 cannot add up.
+const LARGEST: f32 = 1e15;
 /// From which gap on, as part of the loss, a fit has not converged.
 const CONVERGED: f64 = 1e-4;
 
@@ -131,11 +133,16 @@ impl LogisticValidParams {
         if let Some(&label) = labels.iter().find(|&&label| label >= self.classes) {
             return Err(LogisticError::Shape { what: "a label", found: label, wanted: self.classes });
         }
-        let is_finite = |row: &ndarray::ArrayView1<'_, f32>| row.iter().all(|x| x.is_finite());
-        match records.rows().into_iter().position(|row| !is_finite(&row)) {
-            Some(row) => Err(LogisticError::NotFinite(row)),
-            None => Ok(()),
+        if let Some((row, &weight)) = weights.iter().enumerate().find(|(_, weight)| !(0.0..=LARGEST).contains(*weight))
+        {
+            return Err(LogisticError::Weight(row, weight));
         }
+        // What is no number is not below it either.
+        let row = |(row, numbers): (usize, ndarray::ArrayView1<'_, f32>)| {
+            let wrong = numbers.iter().find(|x| !(x.abs() <= LARGEST))?;
+            Some(if wrong.is_finite() { LogisticError::Large(row) } else { LogisticError::NotFinite(row) })
+        };
+        records.rows().into_iter().enumerate().find_map(row).map_or(Ok(()), Err)
     }
 
     /// From strong penalties to weak ones, each from the optimum of the one before.

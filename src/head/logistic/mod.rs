@@ -42,7 +42,7 @@ pub enum LogisticError {
     #[error("there are fewer than two folds, or one of them is empty")]
     Folds,
     /// A penalty that is none.
-    #[error("alpha is {0}, where a number above 0 should be")]
+    #[error("alpha is {0:e}, where a number from 1e-30 to 1e30 should be")]
     Alpha(f64),
     /// Rows, labels, weights and folds do not belong together.
     #[error("{what} of {found}, where {wanted} should be")]
@@ -57,6 +57,12 @@ pub enum LogisticError {
     /// A number that is none.
     #[error("row {0} holds a number that is not finite")]
     NotFinite(usize),
+    /// A number whose square float32 cannot add up.
+    #[error("row {0} holds a number beyond 1e15: standardise the rows")]
+    Large(usize),
+    /// A row cannot count less than nothing.
+    #[error("row {0} counts {1}, where a number from 0 to 1e15 should be")]
+    Weight(usize, f32),
     /// The datasets' own.
     #[error(transparent)]
     Linfa(#[from] linfa::error::Error),

@@ -4,6 +4,9 @@ use linfa::ParamGuard;
 
 use super::LogisticError;
 
+/// Penalties beyond these leave float32, in which the path is walked.
+const POSSIBLE: std::ops::RangeInclusive<f64> = 1e-30..=1e30;
+
 /// Strengths of the penalty to choose from. They are tried from strong to weak, until two in a row are worse than the best:
 /// the loss of held-out rows has one valley.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,13 +52,13 @@ impl ParamGuard for LogisticParams {
         if *classes < 2 {
             return Err(LogisticError::OneClass);
         }
-        let count = folds.iter().max().map_or(0, |&last| last + 1);
+        let count = folds.iter().max().map_or(0, |&last| last.saturating_add(1));
         if count < 2 || (0..count).any(|fold| !folds.contains(&fold)) {
             return Err(LogisticError::Folds);
         }
         match alphas {
             Alphas::Listed(alphas) if alphas.is_empty() => Err(LogisticError::Alpha(f64::NAN)),
-            Alphas::Listed(alphas) => match alphas.iter().find(|alpha| !(alpha.is_finite() && **alpha > 0.0)) {
+            Alphas::Listed(alphas) => match alphas.iter().find(|alpha| !POSSIBLE.contains(*alpha)) {
                 Some(&alpha) => Err(LogisticError::Alpha(alpha)),
                 None => Ok(&self.0),
             },

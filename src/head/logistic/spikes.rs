@@ -40,7 +40,7 @@ pub(super) fn spikes(
     if classes < CLASSES {
         return vec![None; classes];
     }
-    let most = ROWS.min(NUMBERS / (classes * rows.ncols()));
+    let most = ROWS.min(NUMBERS / (classes * rows.ncols()).max(1));
     let mut of_class = vec![Vec::new(); classes];
     (0..rows.nrows()).filter(|&row| heights[row] > 0.0).for_each(|row| of_class[labels[row]].push(row));
     let one = |mut own: Vec<usize>| {
