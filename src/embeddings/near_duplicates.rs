@@ -90,8 +90,9 @@ fn closer_than(bound: f32, rows: ArrayView2<'_, f32>, others: ArrayView2<'_, f32
 fn units(rows: ArrayView2<'_, f32>) -> Array2<f32> {
     let mut units = rows.as_standard_layout().into_owned();
     for mut row in units.rows_mut() {
-        let norm = dot(row.view(), row.view()).sqrt().max(f64::MIN_POSITIVE) as f32;
-        row.mapv_inplace(|x| x / norm);
+        // In float64: the norm may be more, or less, than float32 holds. A row of zeros stays one, and is near to none.
+        let norm = dot(row.view(), row.view()).sqrt().max(f64::MIN_POSITIVE);
+        row.mapv_inplace(|x| (f64::from(x) / norm) as f32);
     }
     units
 }

@@ -19,11 +19,12 @@ const BLOCK: usize = 256;
 pub fn temperature<'a>(logits: ArrayView2<'a, f32>, labels: &'a [usize]) -> f64 {
     let slope = Slope { logits, labels };
     // The loss is convex in 1 / temperature: its slope rises.
-    if slope.at(1.0 / WIDEST) >= 0.0 {
-        return WIDEST;
-    }
-    if slope.at(WIDEST) <= 0.0 {
-        return 1.0 / WIDEST;
+    match (slope.at(1.0 / WIDEST), slope.at(WIDEST)) {
+        // All logits of a row are the same: there is nothing to divide.
+        (0.0, 0.0) => return 1.0,
+        (slope, _) if slope >= 0.0 => return WIDEST,
+        (_, slope) if slope <= 0.0 => return 1.0 / WIDEST,
+        _ => {}
     }
     let solver = BrentRoot::new(1.0 / WIDEST, WIDEST, 1e-9);
     let run = Executor::new(slope, solver).configure(|state| state.param(1.0).max_iters(100)).ctrlc(false).run();
@@ -87,7 +88,7 @@ fn threshold(mut decisions: Vec<(f32, bool)>, precision: f64) -> f64 {
     for (position, &(p, is_right)) in decisions.iter().enumerate() {
         right += usize::from(is_right);
         let is_last_of_equals = decisions.get(position + 1).is_none_or(|next| next.0 < p);
-        if is_last_of_equals && right as f64 >= precision * (position + 1) as f64 {
+        if is_last_of_equals && right as f64 / (position + 1) as f64 >= precision {
             lowest = f64::from(p);
         }
     }

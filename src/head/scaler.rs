@@ -6,6 +6,9 @@ use ndarray::{Array2, ArrayView2, Axis};
 /// Rows whose sums are taken together. Always as many, so that sums do not depend on the number of threads.
 const BLOCK: usize = 256;
 
+/// Deviations below this are none: weights divided by them would leave float32.
+const FAINTEST: f64 = 1e-30;
+
 /// The mean and the deviation of F features.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scaler {
@@ -45,7 +48,8 @@ impl Scaler {
 /// The root of a variance, or 1 where it is no more than the rounding of a constant (the bound is scikit-learn's).
 fn deviation(variance: f64, mean: f64, count: f64) -> f64 {
     let rounding = count * f64::EPSILON * variance + (count * mean * f64::EPSILON).powi(2);
-    if variance <= rounding { 1.0 } else { variance.sqrt() }
+    let deviation = variance.sqrt();
+    if variance <= rounding || deviation < FAINTEST { 1.0 } else { deviation }
 }
 
 /// The sum over the rows of a function of each number and its feature.
