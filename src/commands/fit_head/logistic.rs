@@ -18,8 +18,8 @@ pub(super) fn learn(lesson: &Lesson, args: &LogisticArgs, console: Console) -> R
     if let Some(weights) = &lesson.weights {
         dataset = dataset.with_weights(Array1::from(weights.clone()));
     }
-    let fitted = LogisticParams::new(lesson.classes, lesson.folds.clone()).alphas(alphas.clone()).fit(&dataset)?;
-    tell(&fitted, &alphas, lesson, console);
+    let fitted = LogisticParams::new(lesson.classes, lesson.folds.clone()).alphas(alphas).fit(&dataset)?;
+    tell(&fitted, lesson, console);
     let search: Vec<_> =
         fitted.path.iter().map(|point| json!({ "alpha": point.alpha, "log_loss": point.log_loss })).collect();
     let fit = json!({
@@ -37,12 +37,12 @@ pub(super) fn learn(lesson: &Lesson, args: &LogisticArgs, console: Console) -> R
     Ok(Learnt { model: Model::Linear(linear), out_of_fold: fitted.out_of_fold, fit })
 }
 
-fn tell(fitted: &Fitted, alphas: &Alphas, lesson: &Lesson, console: Console) {
+fn tell(fitted: &Fitted, lesson: &Lesson, console: Console) {
     let rows = count(lesson.labels.len(), "image", "images");
     let alpha = shown(fitted.alpha);
-    match (fitted.path.as_slice(), alphas) {
-        ([_], _) => console.say(format_args!("logistic regression on {rows}, alpha {alpha}")),
-        (path, _) => console.say(format_args!(
+    match fitted.path.as_slice() {
+        [_] => console.say(format_args!("logistic regression on {rows}, alpha {alpha}")),
+        path => console.say(format_args!(
             "logistic regression on {rows}, alpha {alpha} by {}-fold log loss of {} from {} to {}",
             lesson.fold_count(),
             count(path.len(), "value", "values"),

@@ -13,8 +13,8 @@ mod labelled;
 mod learn;
 mod logistic;
 
-use std::fs;
 use std::io::Write;
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use ndarray::Array2;
@@ -127,8 +127,11 @@ fn lesson(args: &FitHeadArgs, all: &Labelled, learnt_from: &[usize], console: Co
     Ok(Lesson { rows: some.rows, labels: some.labels, classes: all.classes.len(), folds: fold_of, weights })
 }
 
-/// An error before the work rather than after it.
+/// An error before the work rather than after it: what is written has a place, and it is no other file's.
 fn require_place(args: &FitHeadArgs) -> Result<()> {
+    let is_same = |a: &Path, b: &Path| a == b || same_file::is_same_file(a, b).unwrap_or(false);
+    let mut taken: Vec<&Path> =
+        [Some(&args.embeddings), args.test.as_ref()].into_iter().flatten().map(|p| &**p).collect();
     for (flag, path) in [("--out", Some(&args.out)), ("--metrics", args.metrics.as_ref())] {
         let Some(path) = path else { continue };
         ensure!(!path.is_dir(), "{flag} {} is a folder; give the name of a file", path.display());
@@ -136,17 +139,18 @@ fn require_place(args: &FitHeadArgs) -> Result<()> {
         if let Some(folder) = folder {
             ensure!(folder.is_dir(), "{flag} {}: the folder {} is not there", path.display(), folder.display());
         }
+        ensure!(
+            !taken.iter().any(|other| is_same(path, other)),
+            "{flag} {} is a file that this run reads or writes already; give another name",
+            path.display()
+        );
+        taken.push(path);
     }
-    let same = |a: &std::path::Path| fs::canonicalize(a).ok();
-    let out = same(&args.out);
-    let inputs = [Some(&args.embeddings), args.test.as_ref()];
-    let is_input = inputs.into_iter().flatten().any(|input| out.is_some() && same(input) == out);
-    ensure!(!is_input, "--out {} is the file of embeddings itself", args.out.display());
     Ok(())
 }
 
 /// All numbers as JSON: the metrics, and beside them how they came about.
-fn write_metrics(path: &std::path::Path, head: &Head, look: &Look<'_>, duplicates: &Duplicates) -> Result<()> {
+fn write_metrics(path: &Path, head: &Head, look: &Look<'_>, duplicates: &Duplicates) -> Result<()> {
     let mut all = serde_json::to_value(&look.metrics)?;
     all["set"] = json!(look.set);
     all["temperature"] = json!(head.temperature);
