@@ -7,11 +7,10 @@
 
 use faer::linalg::matmul::triangular::{self, BlockStructure};
 use faer::linalg::triangular_solve::{solve_lower_triangular_in_place, solve_upper_triangular_in_place};
-use faer::{Accum, ColMut, Mat, MatMut, MatRef, Par, Side};
+use faer::{Accum, Mat, MatMut, MatRef, Par, Side};
 use rayon::prelude::*;
 
 use super::Number;
-use super::spikes::{Spike, spikes};
 
 /// Sides of the tiles that threads take.
 const TILE: usize = 256;
@@ -45,43 +44,22 @@ pub(super) struct Curvature<'a> {
     rows: MatRef<'a, f32>,
     /// X'X of them, or of every so-manieth of many, scaled to as many as there are.
     gram: Mat<f32>,
-    labels: &'a [usize],
-    classes: usize,
-}
-
-/// How much curvature each row gives.
-pub(super) struct Spreads {
-    /// Weight times p (1 - p), its mean over the classes `[N]`.
-    pub(super) mean: Vec<f32>,
-    /// Weight times p (1 - p) of the row's own class `[N]`.
-    pub(super) own: Vec<f32>,
-}
-
-impl Spreads {
-    /// Where all K classes are as probable as each other, for rows of these weights.
-    pub(super) fn uniform(weights: &[f32], classes: usize) -> Self {
-        let p = 1.0 / classes as f32;
-        let spreads: Vec<f32> = weights.iter().map(|weight| weight * p * (1.0 - p)).collect();
-        Self { mean: spreads.clone(), own: spreads }
-    }
 }
 
 impl<'a> Curvature<'a> {
-    /// Of rows [N, D] with labels `[N]` of K classes.
-    pub(super) fn new(rows: MatRef<'a, f32>, labels: &'a [usize], classes: usize) -> Self {
+    pub(super) fn new(rows: MatRef<'a, f32>) -> Self {
         let count = rows.nrows();
         let some: Vec<usize> = (0..count).step_by(count.div_ceil(SEEN).max(1)).collect();
         let scale = (count as f32 / some.len() as f32).sqrt();
-        let gram = if some.len() == count { gram(rows) } else { weighted_gram(rows, &some, |_| scale) };
-        Self { rows, gram, labels, classes }
+        Self { rows, gram: if some.len() == count { gram(rows) } else { weighted_gram(rows, &some, |_| scale) } }
     }
 
-    /// The change of variables where the rows have these spreads, under a penalty.
+    /// The change of variables where the rows have these spreads `[N]` (means of p (1 - p) over the classes), under a
+    /// penalty.
     ///
     /// The weaker the penalty, the fewer are the rows that are still in doubt, and the less the Hessian looks like X'X.
     /// So the rows of the largest spreads count by their own, the others by their mean.
-    pub(super) fn preconditioner(&self, spreads: &Spreads, alpha: f64) -> Preconditioner<f32> {
-        let Spreads { mean: spreads, own } = spreads;
+    pub(super) fn preconditioner(&self, spreads: &[f32], alpha: f64) -> Preconditioner<f32> {
         let (count, side) = (self.rows.nrows(), self.rows.ncols());
         let total: f64 = spreads.iter().map(|&spread| f64::from(spread)).sum();
         let mut order: Vec<usize> = (0..count).collect();
@@ -103,15 +81,12 @@ impl<'a> Curvature<'a> {
             let mut shifted = hessian.clone();
             (0..side).for_each(|i| shifted[(i, i)] += shift as f32);
             if let Ok(factored) = shifted.llt(Side::Lower) {
-                let lower = factored.L().to_owned();
-                let heights: Vec<f32> = own.iter().zip(spreads).map(|(own, mean)| own - mean).collect();
-                let spikes = spikes(self.rows, self.labels, &heights, lower.as_ref(), self.classes);
-                return Preconditioner { lower, spikes, intercept };
+                return Preconditioner { lower: factored.L().to_owned(), intercept };
             }
             shift *= 10.0;
         }
         // Beyond float32 there is no shape to be seen.
-        Preconditioner { lower: Mat::identity(side, side), spikes: vec![None; self.classes], intercept }
+        Preconditioner { lower: Mat::identity(side, side), intercept }
     }
 }
 
@@ -131,8 +106,6 @@ fn weighted_gram(rows: MatRef<'_, f32>, some: &[usize], root: impl Fn(usize) -> 
 /// Between weights W and the variables V = L' W that the solver sees. All are [D + 1, C], one column after the other.
 pub(super) struct Preconditioner<T> {
     lower: Mat<T>,
-    /// By class.
-    spikes: Vec<Option<Spike<T>>>,
     /// What the intercepts are multiplied by.
     intercept: T,
 }
@@ -142,8 +115,7 @@ impl Preconditioner<f32> {
     pub(super) fn widened(&self) -> Preconditioner<f64> {
         let side = self.lower.nrows();
         let lower = Mat::from_fn(side, side, |i, j| f64::from(self.lower[(i, j)]));
-        let spikes = self.spikes.iter().map(|spike| spike.as_ref().map(Spike::widened)).collect();
-        Preconditioner { lower, spikes, intercept: f64::from(self.intercept) }
+        Preconditioner { lower, intercept: f64::from(self.intercept) }
     }
 }
 
@@ -168,7 +140,6 @@ impl<T: Number> Preconditioner<T> {
                 T::one(),
                 Par::Seq,
             );
-            self.spikes(first, columns, |spike, column| spike.variables(column));
             scale(intercepts, self.intercept);
         });
         variables
@@ -177,8 +148,7 @@ impl<T: Number> Preconditioner<T> {
     /// W of V.
     pub(super) fn weights(&self, variables: &[T]) -> Vec<T> {
         let mut weights = variables.to_vec();
-        self.columns(&mut weights, |first, mut columns, intercepts| {
-            self.spikes(first, columns.as_mut(), |spike, column| spike.weights(column));
+        self.columns(&mut weights, |_, columns, intercepts| {
             solve_upper_triangular_in_place(self.lower.transpose(), columns, Par::Seq);
             scale(intercepts, T::one() / self.intercept);
         });
@@ -187,21 +157,11 @@ impl<T: Number> Preconditioner<T> {
 
     /// The gradient with respect to V of the gradient with respect to W.
     pub(super) fn gradient(&self, mut gradient: Vec<T>) -> Vec<T> {
-        self.columns(&mut gradient, |first, mut columns, intercepts| {
-            solve_lower_triangular_in_place(self.lower.as_ref(), columns.as_mut(), Par::Seq);
-            self.spikes(first, columns, |spike, column| spike.gradient(column));
+        self.columns(&mut gradient, |_, columns, intercepts| {
+            solve_lower_triangular_in_place(self.lower.as_ref(), columns, Par::Seq);
             scale(intercepts, T::one() / self.intercept);
         });
         gradient
-    }
-
-    /// Calls `each` with each of some columns, the first of them being this one, whose class has a spike.
-    fn spikes(&self, first: usize, columns: MatMut<'_, T>, each: impl Fn(&Spike<T>, ColMut<'_, T>)) {
-        for (column, numbers) in (first..).zip(columns.col_iter_mut()) {
-            if let Some(spike) = &self.spikes[column % self.spikes.len()] {
-                each(spike, numbers);
-            }
-        }
     }
 
     /// Calls `each` with some columns at a time: the position of their first one, [D, n] and their intercepts [1, n].

@@ -5,14 +5,15 @@ use linfa::DatasetBase;
 use linfa::traits::Fit;
 use ndarray::{Array1, Array2};
 
-use super::curvature::{Curvature, Preconditioner, Spreads};
+use super::curvature::{Curvature, Preconditioner};
 use super::minimise::{Stop, minimise, penalise};
 use super::objective::Objective;
+use super::route::Route;
 use super::span::Span;
 use super::{Alphas, LogisticError, LogisticValidParams};
 
 /// On the path, where a penalty is only compared with others. The gap is an estimate: the true one is about five times it.
-const ON_PATH: Stop = Stop { gap: 2e-5, settled: 2e-3, iterations: 200 };
+const ON_PATH: Stop = Stop { gap: 2e-5, settled: 5e-3, iterations: 200 };
 /// On the way to the first penalty.
 const APPROACH: Stop = Stop { gap: 1e-2, settled: f64::INFINITY, iterations: 30 };
 /// At the end, in float32 and then in float64.
@@ -147,28 +148,24 @@ impl LogisticValidParams {
 
     /// From strong penalties to weak ones, each from the optimum of the one before.
     fn walk(&self, objective: &Objective<'_>) -> Result<(Best, Vec<PathPoint>), LogisticError> {
-        let curvature = Curvature::new(objective.rows, objective.labels, self.classes);
+        let curvature = Curvature::new(objective.rows);
         let total: f64 = objective.weights.iter().map(|&weight| f64::from(weight)).sum();
         let alphas = self.alphas.descending(objective.rows.nrows());
-        let mut spreads = Spreads::uniform(objective.weights, self.classes);
-        let mut weights = vec![0.0; objective.parameters() * objective.columns()];
+        let mut route = Route::new(objective, self.classes);
         for alpha in approach(alphas[0]) {
-            let guide = curvature.preconditioner(&spreads, alpha);
-            let minimum = minimise(objective, &guide, alpha, &weights, APPROACH);
-            let value = minimum.value;
-            (weights, spreads) = (minimum.weights, Spreads { mean: value.spreads, own: value.own_spreads });
+            let guide = curvature.preconditioner(&route.spreads, alpha);
+            route.arrive(alpha, minimise(objective, &guide, alpha, &route.weights, APPROACH));
         }
         let mut path: Vec<PathPoint> = Vec::new();
         let mut best: Option<Best> = None;
         for alpha in alphas {
-            let guide = curvature.preconditioner(&spreads, alpha);
-            let minimum = minimise(objective, &guide, alpha, &weights, ON_PATH);
-            let value = minimum.value;
-            (weights, spreads) = (minimum.weights, Spreads { mean: value.spreads, own: value.own_spreads });
-            let log_loss = value.held_out / total;
+            let guide = curvature.preconditioner(&route.spreads, alpha);
+            let minimum = minimise(objective, &guide, alpha, &route.start(alpha), ON_PATH);
+            let log_loss = minimum.value.held_out / total;
             path.push(PathPoint { alpha, log_loss, passes: minimum.passes });
+            route.arrive(alpha, minimum);
             if best.as_ref().is_none_or(|best| log_loss < best.log_loss) {
-                best = Some(Best { alpha, log_loss, weights: weights.clone(), guide });
+                best = Some(Best { alpha, log_loss, weights: route.weights.clone(), guide });
             }
             let lowest = best.as_ref().map_or(f64::INFINITY, |best| best.log_loss);
             let worse = path.iter().rev().take_while(|point| point.log_loss > lowest).count();

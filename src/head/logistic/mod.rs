@@ -10,7 +10,7 @@
 //! weights; intercepts are free. That is scikit-learn's `LogisticRegression(C=1/alpha)`, for two classes
 //! `C=2/alpha` (scikit-learn has one weight vector there, and the softmax has two that are each other's negative).
 //!
-//! Each penalty starts from the optimum of the one before. All fits of a penalty are one problem ([`objective`](self)), in
+//! Each penalty starts from where the optima of the two before point to. All fits of a penalty are one problem ([`objective`](self)), in
 //! variables in which it is nearly round (`curvature`), and L-BFGS takes ten to thirty passes over the rows for it.
 //!
 //! linfa-logistic, with the same solver, stands aside: its log-sum-exp is shifted by the largest logit of the whole matrix,
@@ -23,9 +23,9 @@ mod number;
 mod objective;
 mod params;
 mod point;
+mod route;
 mod softmax;
 mod span;
-mod spikes;
 
 use number::Number;
 

@@ -55,8 +55,6 @@ pub(super) struct Value<T> {
     pub(super) held_out: f64,
     /// The mean of weight times p (1 - p) over the classes and fits, of each row `[N]`.
     pub(super) spreads: Vec<f32>,
-    /// The mean of weight times p (1 - p) of its own class over the fits, of each row `[N]`.
-    pub(super) own_spreads: Vec<f32>,
     /// [D + 1, C], the last row that of the intercepts; one column after the other.
     pub(super) gradient: Vec<T>,
 }
@@ -66,7 +64,6 @@ struct Sums {
     loss: f64,
     held_out: f64,
     spreads: Vec<f32>,
-    own_spreads: Vec<f32>,
     intercepts: Vec<f64>,
 }
 
@@ -87,7 +84,7 @@ impl Objective<'_> {
         let point = MatRef::from_column_major_slice(point, features + 1, columns);
         let mut gradient = vec![T::zero(); (features + 1) * columns];
         let mut tiles = MatMut::from_column_major_slice_mut(&mut gradient, features + 1, columns);
-        let mut total = Sums::new(columns, self.rows.nrows());
+        let mut total = Sums { loss: 0.0, held_out: 0.0, spreads: Vec::new(), intercepts: vec![0.0; columns] };
         let step = self.step();
         let mut logits = Mat::zeros(columns, step.min(self.rows.nrows()));
         for first in (0..self.rows.nrows()).step_by(step) {
@@ -117,8 +114,7 @@ impl Objective<'_> {
         for (column, sum) in gradient.chunks_exact_mut(features + 1).zip(&total.intercepts) {
             column[features] = T::cast(*sum);
         }
-        let Sums { loss, held_out, spreads, own_spreads, .. } = total;
-        Value { loss, held_out, spreads, own_spreads, gradient }
+        Value { loss: total.loss, held_out: total.held_out, spreads: total.spreads, gradient }
     }
 
     /// The logits [N, K] of each row in the fit that does not learn from it.
@@ -140,11 +136,12 @@ impl Objective<'_> {
 
     /// Turns the logits [C, n] of the rows from `first` on into residuals.
     fn residuals<T: Number>(&self, first: usize, logits: MatMut<'_, T>) -> Sums {
-        let mut sums = Sums::new(logits.nrows(), logits.ncols());
+        let spreads = Vec::with_capacity(logits.ncols());
+        let mut sums = Sums { loss: 0.0, held_out: 0.0, spreads, intercepts: vec![0.0; logits.nrows()] };
         for (row, logits) in (first..).zip(logits.col_iter_mut()) {
             let Some(logits) = logits.try_as_col_major_mut().map(faer::ColMut::as_slice_mut) else { continue };
             let weight = self.weights[row];
-            let (mut spread, mut own_spread) = (0.0, 0.0);
+            let mut spread = 0.0;
             for (fit, logits) in self.fits.clone().zip(logits.chunks_exact_mut(self.classes)) {
                 let of_row = residual(logits, self.labels[row]);
                 if self.folds[row] == fit {
@@ -153,7 +150,6 @@ impl Objective<'_> {
                 } else {
                     sums.loss += f64::from(weight) * of_row.loss;
                     spread += f64::from(weight) * of_row.spread;
-                    own_spread += f64::from(weight) * of_row.own_spread;
                     let weight = T::cast(weight);
                     for residual in logits {
                         *residual *= weight;
@@ -161,7 +157,6 @@ impl Objective<'_> {
                 }
             }
             sums.spreads.push((spread / self.columns() as f64) as f32);
-            sums.own_spreads.push((own_spread / self.fits.len() as f64) as f32);
             sums.intercepts.iter_mut().zip(logits).for_each(|(sum, residual)| *sum += (*residual).into());
         }
         sums
@@ -173,18 +168,11 @@ impl Objective<'_> {
 }
 
 impl Sums {
-    /// Of no rows yet.
-    fn new(columns: usize, rows: usize) -> Self {
-        let (spreads, own_spreads) = (Vec::with_capacity(rows), Vec::with_capacity(rows));
-        Self { loss: 0.0, held_out: 0.0, spreads, own_spreads, intercepts: vec![0.0; columns] }
-    }
-
     /// Adds those of the rows that follow.
     fn add(&mut self, other: Self) {
         self.loss += other.loss;
         self.held_out += other.held_out;
         self.spreads.extend(other.spreads);
-        self.own_spreads.extend(other.own_spreads);
         self.intercepts.iter_mut().zip(&other.intercepts).for_each(|(sum, other)| *sum += other);
     }
 }

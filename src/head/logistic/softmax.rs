@@ -9,8 +9,6 @@ pub(super) struct RowLoss {
     pub(super) loss: f64,
     /// The sum over the classes of p (1 - p): how much curvature the row gives.
     pub(super) spread: f64,
-    /// p (1 - p) of its own class.
-    pub(super) own_spread: f64,
 }
 
 /// Turns the logits `[K]` of a row into probabilities less one for its own class: the gradient of the loss.
@@ -36,8 +34,7 @@ pub(super) fn residual<T: Number>(logits: &mut [T], label: usize) -> RowLoss {
     }
     // ln(total) + top - own, exact where the own class is the top one.
     let loss = if own >= top { (others / at_own).into().ln_1p() } else { (top - own).into() + total.into().ln() };
-    let own_spread = (others / total * (at_own / total)).into();
-    RowLoss { loss, spread: squares.into(), own_spread }
+    RowLoss { loss, spread: squares.into() }
 }
 
 fn num_exp<T: Number>(x: T) -> T {
