@@ -1,4 +1,4 @@
-//! Temperatures, held to SciPy's (`scripts/golden_logistic.py`), and thresholds: what must be true of any.
+//! Temperatures, held to those of `scipy` (`scripts/golden_logistic.py`), and thresholds: what must be true of any.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -31,7 +31,7 @@ struct Case {
 
 /// Labels without a pattern, and logits that often know them.
 fn judged(rows: usize, classes: usize, scale: f32, seed: u64) -> (Array2<f32>, Vec<usize>) {
-    let label = |u: &f32| (((f64::from(*u) + 1.0) / 2.0 * classes as f64) as usize).min(classes - 1);
+    let label = |u: &f32| ((f64::midpoint(f64::from(*u), 1.0) * classes as f64) as usize).min(classes - 1);
     let labels: Vec<usize> = numbers(rows, 1, seed).iter().map(label).collect();
     let mut logits = numbers(rows, classes, seed + 1);
     labels.iter().enumerate().for_each(|(row, &label)| logits[[row, label]] += 1.0);

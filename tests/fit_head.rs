@@ -356,9 +356,9 @@ fn held_out_rows_are_never_learnt_from() {
         let head = desk.head(flags);
         let held_out = head.held_out.as_ref().unwrap();
         let mut changed = rows.clone();
-        let held = held_out_rows(&rows, held_out);
-        assert_eq!(held.len(), 20);
-        for (&row, other) in held.iter().zip(numbers(20, FEATURES, 99).rows()) {
+        let looked_at = held_out_rows(&rows, held_out);
+        assert_eq!(looked_at.len(), 20);
+        for (&row, other) in looked_at.iter().zip(numbers(20, FEATURES, 99).rows()) {
             changed.numbers.row_mut(row).assign(&(&other * 50.0));
         }
         desk.put("rows.safetensors", &changed, &provenance());
@@ -366,7 +366,7 @@ fn held_out_rows_are_never_learnt_from() {
         assert!(other.model == head.model && other.temperature == head.temperature);
         assert_ne!(other.held_out.as_ref().unwrap().metrics, held_out.metrics);
         // A row that is learnt from does change it.
-        let learnt = (0..100).find(|row| !held.contains(row)).unwrap();
+        let learnt = (0..100).find(|row| !looked_at.contains(row)).unwrap();
         changed.numbers[[learnt, 0]] += 1.0;
         desk.put("rows.safetensors", &changed, &provenance());
         assert_ne!(desk.head(flags).model, head.model);
@@ -378,8 +378,8 @@ fn what_is_held_out_lies_on_the_map_of_what_is_learnt_from() {
     let rows = three_classes();
     let head = Desk::new(&rows).head(&[]);
     let held_out = head.held_out.as_ref().unwrap();
-    let held = held_out_rows(&rows, held_out);
-    let learnt: Vec<usize> = (0..rows.paths.len()).filter(|row| !held.contains(row)).collect();
+    let looked_at = held_out_rows(&rows, held_out);
+    let learnt: Vec<usize> = (0..rows.paths.len()).filter(|row| !looked_at.contains(row)).collect();
     let learnt = rows.numbers.select(Axis(0), &learnt);
     let scaler = Scaler::fit(learnt.view());
     let axes = PrincipalAxes::of(scaler.transform(learnt.view()).view(), 2);
@@ -486,16 +486,17 @@ fn near_duplicates_across_the_split_are_named() {
     let desk = Desk::new(&rows);
     let plain = desk.fit(&["--metrics", "m.json"]).success();
     assert!(!stderr(&plain).contains("all but equals"));
-    let held = held_out_rows(&rows, Head::read(&desk.path("head.safetensors")).unwrap().held_out.as_ref().unwrap());
-    let learnt: Vec<usize> = (0..100).filter(|row| !held.contains(row)).collect();
+    let looked_at =
+        held_out_rows(&rows, Head::read(&desk.path("head.safetensors")).unwrap().held_out.as_ref().unwrap());
+    let learnt: Vec<usize> = (0..100).filter(|row| !looked_at.contains(row)).collect();
     // A copy in another light across the split, one within the rows that are learnt from.
     let copy = rows.numbers.row(learnt[3]).mapv(|x| x * 1.1);
-    rows.numbers.row_mut(held[2]).assign(&copy);
+    rows.numbers.row_mut(looked_at[2]).assign(&copy);
     let same = rows.numbers.row(learnt[6]).to_owned();
     rows.numbers.row_mut(learnt[5]).assign(&same);
     desk.put("rows.safetensors", &rows, &provenance());
     let said = stderr(&desk.fit(&["--metrics", "m.json"]).success());
-    let (left, right) = (&rows.paths[held[2]], &rows.paths[learnt[3]]);
+    let (left, right) = (&rows.paths[looked_at[2]], &rows.paths[learnt[3]]);
     assert!(said.contains("1 image that the head is judged by all but equals one"), "{said}");
     assert!(said.contains(&format!("  {left} and {right} (1.0000)")), "{said}");
     let json: Value = serde_json::from_slice(&fs::read(desk.path("m.json")).unwrap()).unwrap();

@@ -13,7 +13,7 @@ use super::span::Span;
 use super::{Alphas, LogisticError, LogisticValidParams};
 
 /// On the path, where a penalty is only compared with others. The gap is an estimate: the true one is about five times it.
-const ON_PATH: Stop = Stop { gap: 2e-5, settled: 5e-3, iterations: 200 };
+const ON_PATH: Stop = Stop { gap: 5e-6, settled: 2e-3, iterations: 200 };
 /// On the way to the first penalty.
 const APPROACH: Stop = Stop { gap: 1e-2, settled: f64::INFINITY, iterations: 30 };
 /// At the end, in float32 and then in float64.
@@ -37,8 +37,8 @@ pub struct Fitted {
     pub alpha: f64,
     /// What was minimised, at the end: weighted loss of all rows and the penalty.
     pub loss: f64,
-    /// An upper bound of the distance of `loss` to its minimum, as part of it: the cost is alpha-convex, so |gradient|^2 /
-    /// (2 alpha).
+    /// How far above its minimum `loss` is at most, as part of it: the cost is alpha-convex in the weights, so |gradient|^2 /
+    /// (2 alpha). Intercepts have no penalty, and go by the mean curvature: with a rare class it may be a few times more.
     pub gap: f64,
     /// Logits [N, K] of each row by the fit that did not see its fold, with the same penalty.
     pub out_of_fold: Array2<f32>,
@@ -138,9 +138,8 @@ impl LogisticValidParams {
         {
             return Err(LogisticError::Weight(row, weight));
         }
-        // What is no number is not below it either.
         let row = |(row, numbers): (usize, ndarray::ArrayView1<'_, f32>)| {
-            let wrong = numbers.iter().find(|x| !(x.abs() <= LARGEST))?;
+            let wrong = numbers.iter().find(|x| !(-LARGEST..=LARGEST).contains(*x))?;
             Some(if wrong.is_finite() { LogisticError::Large(row) } else { LogisticError::NotFinite(row) })
         };
         records.rows().into_iter().enumerate().find_map(row).map_or(Ok(()), Err)
@@ -207,7 +206,7 @@ fn mean_of_fits(parameters: &[f32], fits: usize) -> Vec<f32> {
     (0..of_fit).map(|i| sum(i) / fits as f32).collect()
 }
 
-/// The loss with its penalty at `parameters` [F + 1, K], and a bound of its distance to the minimum, as part of it.
+/// The loss with its penalty at `parameters` [F + 1, K], and its distance to the minimum at most, as part of it.
 fn certify(objective: &Objective<'_>, parameters: &[f64], alpha: f64) -> (f64, f64) {
     let mut value = objective.value::<f64>(parameters);
     let loss = value.loss + penalise(&mut value.gradient, parameters, objective.parameters(), alpha);
