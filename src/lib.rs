@@ -28,6 +28,7 @@
 
 pub mod cli;
 pub mod commands;
+mod counts;
 pub mod dataset;
 pub mod embeddings;
 pub mod engine;

@@ -11,10 +11,11 @@ use anyhow::{Result, bail};
 use candle_core::Device;
 use sha2::{Digest, Sha256};
 
-use super::console::{Console, count, thousands};
+use super::console::Console;
 use super::interrupt::Interrupt;
 use super::progress::Progress;
 use crate::cli::RunArgs;
+use crate::counts::{count, thousands};
 use crate::dataset::Dataset;
 use crate::engine::Engine;
 use crate::pipeline::{Batch, DecodeAhead, Embed, Journal, Loader, Start};

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::console::{Console, thousands};
+use super::console::Console;
+use crate::counts::thousands;
 
 /// A plain line at most so often.
 const PLAIN_INTERVAL: Duration = Duration::from_secs(10);

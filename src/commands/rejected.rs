@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use super::End;
-use super::console::{Console, count};
+use super::console::Console;
+use crate::counts::count;
 use crate::dataset::{Candidate, Dataset, Rejected};
 use crate::pipeline::Journal;
 use crate::whole_file::{with_suffix, write_whole};

@@ -8,8 +8,9 @@ use ::image::RgbImage;
 use anyhow::{Result, bail};
 
 use super::End;
-use super::console::{Console, count, thousands};
+use super::console::Console;
 use crate::cli::ReportArgs;
+use crate::counts::{count, thousands};
 use crate::head::Head;
 use crate::image::{DecodeOptions, decode};
 use crate::report::{Pictures, Report, Source};

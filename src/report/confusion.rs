@@ -5,7 +5,8 @@ use serde::Serialize;
 use super::Source;
 use super::album::Album;
 use super::known::{Known, Row};
-use super::numbers::{probability, thousands};
+use super::numbers::probability;
+use crate::counts::thousands;
 
 /// Images of a cell that are on the page at most.
 const IMAGES_IN_A_CELL: usize = 60;

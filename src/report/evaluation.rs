@@ -8,7 +8,8 @@ use super::chart::curves::{self, Chart, Kind};
 use super::chart::reliability;
 use super::confusion::Confusion;
 use super::known::{Known, Row};
-use super::numbers::{count, decimal, percent, probability, thousands};
+use super::numbers::{decimal, percent, probability};
+use crate::counts::{count, thousands};
 use crate::metrics::Metrics;
 
 /// Mistakes that are shown one by one.

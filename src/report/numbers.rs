@@ -1,5 +1,7 @@
 //! Numbers as people read them.
 
+use crate::counts::thousands;
+
 /// `0.9417` as `94.2 %`; whole at both ends, where a rounded number would claim too much: `99.96 %` is not `100.0 %`.
 pub(super) fn percent(part: f64) -> String {
     let text = format!("{:.1}", part * 100.0);
@@ -45,24 +47,6 @@ pub(super) fn plain(number: f64) -> String {
         }
         _ => text,
     }
-}
-
-/// `1234567` as `1,234,567`.
-pub(super) fn thousands(number: usize) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// `1 image`, `1,234 images`.
-pub(super) fn count(number: usize, one: &str, many: &str) -> String {
-    format!("{} {}", thousands(number), if number == 1 { one } else { many })
 }
 
 #[cfg(test)]

@@ -13,8 +13,8 @@ use super::evaluation::Evaluation;
 use super::facts::{self, Fact};
 use super::known::Known;
 use super::map::{Map, STYLES};
-use super::numbers::{count, thousands};
 use super::scored::Scored;
+use crate::counts::{count, thousands};
 use crate::head::Head;
 use crate::scores::Scores;
 

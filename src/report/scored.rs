@@ -4,8 +4,9 @@ use serde::Serialize;
 
 use super::album::Album;
 use super::confusion::Shown;
-use super::numbers::{count, percent, probability, thousands};
+use super::numbers::{percent, probability};
 use super::{ReportError, Source};
+use crate::counts::{count, thousands};
 use crate::scores::{Score, Scores};
 
 /// Images of which the head was least certain that are shown.

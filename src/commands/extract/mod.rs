@@ -8,11 +8,12 @@ use anyhow::Result;
 use candle_core::Device;
 use serde_json::{Value, json};
 
-use super::console::{Console, count};
+use super::console::Console;
 use super::progress::Progress;
 use super::rejected::RejectedList;
 use super::{End, backbone, image_run, provenance, to_stdout};
 use crate::cli::ExtractArgs;
+use crate::counts::count;
 use crate::dataset::{self, Dataset};
 use crate::embeddings::Provenance;
 use crate::engine::Reference;

@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 
 use crate::cli::ExtractArgs;
-use crate::commands::console::{count, thousands};
 use crate::commands::image_run;
 use crate::commands::rejected::{accepted, remove_if_there};
+use crate::counts::{count, thousands};
 use crate::dataset::Dataset;
 use crate::embeddings::{Format, Provenance, Table, header_len_at_most};
 use crate::inception::FEATURES;

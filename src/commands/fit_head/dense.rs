@@ -9,7 +9,8 @@ use serde_json::json;
 
 use super::learn::{Learnt, Lesson};
 use crate::cli::FitHeadArgs;
-use crate::commands::console::{Console, count};
+use crate::commands::console::Console;
+use crate::counts::count;
 use crate::dataset::stratified_part;
 use crate::head::Model;
 use crate::head::dense::{DenseParams, Samples, Training};

@@ -4,7 +4,8 @@ use ndarray::Axis;
 use serde_json::{Value, json};
 
 use super::labelled::Labelled;
-use crate::commands::console::{Console, count};
+use crate::commands::console::Console;
+use crate::counts::count;
 use crate::embeddings::{NEAR, NearDuplicate, near_duplicates};
 
 /// So many are named.

@@ -8,7 +8,7 @@ use ndarray::{Array2, Axis};
 use super::labelled::Labelled;
 use super::learn::Lesson;
 use super::wide;
-use crate::commands::console::count;
+use crate::counts::count;
 use crate::embeddings::PrincipalAxes;
 use crate::head::{Head, HeldOut, Scaler, softmax};
 use crate::metrics::Metrics;

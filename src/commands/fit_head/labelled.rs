@@ -5,8 +5,9 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 use ndarray::{Array2, Axis};
 
-use crate::commands::console::{Console, count};
+use crate::commands::console::Console;
 use crate::commands::provenance;
+use crate::counts::count;
 use crate::embeddings::{EmbeddingsFile, Provenance};
 
 /// N rows of F numbers, each with its class and its image.

@@ -8,7 +8,8 @@ use serde_json::json;
 
 use super::learn::{Learnt, Lesson};
 use crate::cli::LogisticArgs;
-use crate::commands::console::{Console, count};
+use crate::commands::console::Console;
+use crate::counts::count;
 use crate::head::logistic::{Alphas, Fitted, LogisticParams};
 use crate::head::{Linear, Model};
 

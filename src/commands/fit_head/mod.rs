@@ -20,9 +20,10 @@ use anyhow::{Context, Result, ensure};
 use ndarray::Array2;
 use serde_json::{Value, json};
 
-use super::console::{Console, count};
+use super::console::Console;
 use super::{End, to_stdout};
 use crate::cli::{ClassWeight, FitHeadArgs, HeadKind};
+use crate::counts::count;
 use crate::dataset::{stratified_folds, stratified_part};
 use crate::head::{Head, Scaler, softmax, temperature, thresholds};
 use crate::whole_file::write_whole;

@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use anyhow::{Context, Result};
 
 use crate::cli::EmbeddingsArgs;
-use crate::commands::console::{count, thousands};
 use crate::commands::to_stdout;
+use crate::counts::{count, thousands};
 use crate::embeddings::{EmbeddingsFile, FORMAT, NO_CLASS};
 
 /// What the rows look like, gathered in one pass.

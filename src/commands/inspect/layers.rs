@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use anyhow::Result;
 
 use crate::cli::{LayersArgs, TableFormat};
-use crate::commands::console::thousands;
 use crate::commands::to_stdout;
+use crate::counts::thousands;
 use crate::inception::keras::{self, Layer, LayerKind};
 use crate::inception::{INPUT_SIDE, Network};
 

@@ -7,8 +7,9 @@ use anyhow::{Result, bail};
 use ndarray::Array2;
 
 use super::results::Results;
-use crate::commands::console::{Console, count};
+use crate::commands::console::Console;
 use crate::commands::to_stdout;
+use crate::counts::count;
 use crate::dataset::{Candidate, Dataset};
 use crate::head::Head;
 use crate::metrics::Metrics;

@@ -21,12 +21,13 @@ use candle_core::Device;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::console::{Console, count, thousands};
+use super::console::Console;
 use super::out_folder::OutFolder;
 use super::progress::Progress;
 use super::rejected::RejectedList;
 use super::{End, image_run};
 use crate::cli::ScoreArgs;
+use crate::counts::{count, thousands};
 use crate::dataset::Dataset;
 use crate::embeddings::EmbeddingsFile;
 use crate::engine::Reference;

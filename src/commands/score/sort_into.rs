@@ -11,8 +11,9 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::results::Results;
 use crate::cli::ScoreArgs;
-use crate::commands::console::{Console, count};
+use crate::commands::console::Console;
 use crate::commands::out_folder::{OutFolder, is_plain_path};
+use crate::counts::count;
 use crate::dataset::Dataset;
 use crate::head::Head;
 use crate::scores::UNSURE;

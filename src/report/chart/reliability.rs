@@ -3,8 +3,9 @@
 use serde::Serialize;
 
 use super::super::known::Known;
-use super::super::numbers::{count, decimal, percent, thousands};
+use super::super::numbers::{decimal, percent};
 use super::{Plot, part_ticks};
+use crate::counts::{count, thousands};
 use crate::metrics::{RELIABILITY_BINS, ReliabilityBin, reliability};
 
 /// Where the diagram ends and where the counts end, in units of the SVG.
