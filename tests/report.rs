@@ -12,13 +12,19 @@ mod support;
 
 use std::cell::RefCell;
 use std::fs;
+use std::iter;
 use std::path::Path;
 
 use assert_cmd::assert::Assert;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use headstock::embeddings::Provenance;
 use headstock::head::Head;
-use headstock::report::{Pictures, Report, Source};
+use headstock::image::Preset;
+use headstock::report::{Pictures, Report, Source, Spoke};
 use headstock::scores::{Score, Scores};
 use image::RgbImage;
+use support::heads::{dense_head, linear_head, provenance};
 use support::judged_heads::{HeldOutRow, dense, head_of, rows};
 use support::{folder_of_photos, headstock};
 use tempfile::TempDir;
@@ -52,7 +58,7 @@ fn text(path: &Path) -> &str {
 
 /// A page made without files: no image is found.
 fn bare(head: &Head, scores: Option<&Scores>) -> String {
-    Report::new(head, scores, &Pictures { image: &|_, _| None, map: &|_, _, _| None }, 100).unwrap().html
+    Report::new(head, scores, &Pictures { image: &|_, _| None, maps: &|_, _| Vec::new() }, 100).unwrap().html
 }
 
 #[test]
@@ -184,18 +190,84 @@ fn maps_are_asked_for_the_most_confident_mistakes_and_shown_beside_them() {
     let mut rows = rows(&classes, 2);
     rows.iter_mut().filter(|row| row.label < 9).for_each(|row| row.called = row.label + 1);
     let asked = RefCell::new(Vec::new());
-    let map = |source: Source, path: &str, class: usize| {
-        asked.borrow_mut().push((source, path.to_owned(), class));
-        Some(RgbImage::from_pixel(40, 30, image::Rgb([200, 100, 0])))
+    let maps = |source: Source, spoke: &[Spoke<'_>]| {
+        asked.borrow_mut().extend(spoke.iter().map(|spoke| (source, spoke.path.to_owned(), spoke.class)));
+        // Some cannot be drawn; their neighbours keep their places.
+        let light = |i| RgbImage::from_pixel(40, 30, image::Rgb([200, 100, i as u8]));
+        (0..spoke.len()).map(|i| (i % 4 > 0).then(|| light(i))).collect()
     };
-    let pictures = Pictures { image: &|_, _| None, map: &map };
+    let pictures = Pictures { image: &|_, _| None, maps: &maps };
     let page = Report::new(&head_of(&classes, &rows, None), None, &pictures, 100).unwrap().html;
     let mut expected: Vec<&HeldOutRow> = rows.iter().filter(|row| row.label != row.called).collect();
     expected.sort_by(|a, b| b.sure.total_cmp(&a.sure));
     let expected: Vec<(Source, String, usize)> =
         expected.iter().take(12).map(|row| (Source::HeldOut, row.path.clone(), row.called)).collect();
     assert_eq!(*asked.borrow(), expected);
-    assert_eq!(page.matches("<img class=\"thumb\" src=\"data:image/jpeg;base64,").count(), 12);
+    assert_eq!(page.matches("<img class=\"thumb\" src=\"data:image/jpeg;base64,").count(), 9);
+    let described = |row: &(Source, String, usize)| {
+        format!("Where {} looked like {}\"", row.1.replace('/', "&#x2f;"), classes[row.2])
+    };
+    let has_map: Vec<bool> = expected.iter().map(|row| page.contains(&described(row))).collect();
+    assert_eq!(has_map, (0..12).map(|i| i % 4 > 0).collect::<Vec<_>>());
+}
+
+/// The maps on a page, each with its size.
+fn maps_on(page: &str) -> Vec<(u32, u32)> {
+    let maps = page.split("<img class=\"thumb\" src=\"data:image/jpeg;base64,").skip(1);
+    maps.map(|map| {
+        let jpeg = BASE64_STANDARD.decode(map.split('"').next().unwrap()).unwrap();
+        let picture = image::load_from_memory(&jpeg).unwrap().to_rgb8();
+        assert!(picture.pixels().any(|pixel| pixel.0[0] > 200 && pixel.0[2] < 100), "it glows");
+        picture.dimensions()
+    })
+    .collect()
+}
+
+#[test]
+fn a_linear_head_whose_network_is_at_hand_has_maps_of_its_mistakes() {
+    let rows = rows(&CLASSES, 2);
+    let (images, folder) = (images_of(&rows), tempfile::tempdir().unwrap());
+    let mut head = linear_head(&CLASSES, 2048, provenance(Preset::Tf));
+    head.held_out = head_of(&CLASSES, &rows, Some(text(images.path()))).held_out;
+    fs::remove_file(images.path().join("birch/0.png")).unwrap();
+    let said = stderr(&report(&folder, &head, &[]).success());
+    assert!(!said.contains("maps"), "{said}");
+    let drawn = page(&folder);
+    assert_eq!(maps_on(&drawn), [(60, 40); 2], "of three mistakes one is gone; of the photos' size");
+    assert!(drawn.contains("what spoke for the class that it was called"));
+    report(&folder, &head, &["--threads", "1"]).success();
+    assert_eq!(page(&folder), drawn);
+}
+
+#[test]
+fn where_maps_cannot_be_drawn_the_page_stands_and_the_reason_is_told() {
+    let rows = rows(&CLASSES, 2);
+    let (images, folder) = (images_of(&rows), tempfile::tempdir().unwrap());
+    let told = |head: Head| {
+        let held_out = head_of(&CLASSES, &rows, Some(text(images.path()))).held_out;
+        let said = stderr(&report(&folder, &Head { held_out, ..head }, &[]).success());
+        assert!(maps_on(&page(&folder)).is_empty());
+        assert_eq!(said.matches("no activation maps on the page").count(), 1, "{said}");
+        said
+    };
+    let here = || provenance(Preset::Tf);
+    assert!(told(dense_head(&CLASSES, 2048, here())).contains("this one is dense"));
+    let elsewhere = Provenance { weights: "0123".to_owned(), ..here() };
+    assert!(told(linear_head(&CLASSES, 2048, elsewhere)).contains("weights 0123"));
+    let other = Provenance { variant: "keras".to_owned(), ..here() };
+    assert!(told(linear_head(&CLASSES, 2048, other)).contains("keras there, tf2015 here"));
+    assert!(told(linear_head(&CLASSES, 4, here())).contains("rows of 4 numbers"));
+}
+
+#[test]
+fn a_page_without_mistakes_or_images_wants_no_network() {
+    let mut right = rows(&CLASSES, 2);
+    right.iter_mut().for_each(|row| row.called = row.label);
+    let (images, folder) = (images_of(&right), tempfile::tempdir().unwrap());
+    for (rows, images) in [(right, Some(text(images.path()))), (rows(&CLASSES, 2), None)] {
+        let said = stderr(&report(&folder, &dense(head_of(&CLASSES, &rows, images)), &[]).success());
+        assert!(!said.contains("maps"), "{said}");
+    }
 }
 
 /// Scores of images in folders named as classes and of one in none of them.
@@ -258,8 +330,8 @@ fn scores_of_another_head_are_refused_with_both_named() {
 fn an_image_that_was_held_out_and_scored_stands_in_the_page_once() {
     let rows = rows(&CLASSES, 3);
     let (images, folder) = (images_of(&rows), tempfile::tempdir().unwrap());
-    let lines: Vec<String> = rows.iter().map(|row| format!("{},ash,0.5,0.5,0.25,0.25\n", row.path)).collect();
-    let csv = "path,class,probability,p_ash,p_birch,p_cedar\n".to_owned() + &lines.concat();
+    let lines = rows.iter().map(|row| format!("{},ash,0.5,0.5,0.25,0.25\n", row.path));
+    let csv: String = iter::once("path,class,probability,p_ash,p_birch,p_cedar\n".to_owned()).chain(lines).collect();
     let scores = folder.path().join("scores.csv");
     fs::write(&scores, csv).unwrap();
     let head = head_of(&CLASSES, &rows, Some(text(images.path())));

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use headstock::report::{Pictures, Report};
+use headstock::report::{Pictures, Report, Spoke};
 use headstock::scores::{Score, Scores};
 use image::RgbImage;
 use serde_json::{Value, json};
@@ -34,7 +34,7 @@ fn page(classes: &[&str]) -> (TempDir, PathBuf) {
         RgbImage::from_pixel(60 + u32::from(shape % 4) * 30, 90, image::Rgb([red, green, blue]))
     };
     let image = |_, path: &str| Some(picture(path));
-    let map = |_, path: &str, _| Some(picture(path));
+    let maps = |_, spoke: &[Spoke<'_>]| spoke.iter().map(|spoke| Some(picture(spoke.path))).collect();
     let scores = Scores {
         classes: head.classes.clone(),
         top: None,
@@ -46,7 +46,7 @@ fn page(classes: &[&str]) -> (TempDir, PathBuf) {
             })
             .collect(),
     };
-    let report = Report::new(&head, Some(&scores), &Pictures { image: &image, map: &map }, 1000).unwrap();
+    let report = Report::new(&head, Some(&scores), &Pictures { image: &image, maps: &maps }, 1000).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("report.html");
     fs::write(&path, report.html).unwrap();

@@ -1,10 +1,12 @@
-//! The flags that say which network, read.
+//! The network: by the flags that say which, and as a head needs it.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
+use super::provenance;
 use crate::cli::BackboneArgs;
-use crate::image::Preset;
-use crate::inception::Variant;
+use crate::head::Head;
+use crate::image::{Preprocess, Preset};
+use crate::inception::{FEATURES, Variant};
 use crate::weights::Weights;
 
 /// The weights that the flags ask for.
@@ -23,4 +25,33 @@ pub(super) const fn default_preset(variant: Variant) -> Preset {
         Variant::Keras => Preset::Keras,
         Variant::Torchvision => Preset::Torchvision,
     }
+}
+
+/// All by which images become rows that a head takes.
+pub(super) struct OfHead {
+    pub(super) weights: Weights,
+    pub(super) preprocess: Preprocess,
+    /// The colour under transparent images.
+    pub(super) background: [u8; 3],
+}
+
+/// The weights that the flags ask for, held to those that the head was fitted with, and the head's preprocessing.
+pub(super) fn of_head(head: &Head, args: &BackboneArgs) -> Result<OfHead> {
+    let (preprocess, background) = provenance::preprocess(&head.provenance)?;
+    let weights = weights(args)?;
+    let of_run = provenance::of_run(&weights, &preprocess, background)?;
+    provenance::require_same(
+        &head.provenance,
+        &of_run,
+        "those of this run",
+        "give the network's weights by --weights",
+    )?;
+    require_features(head, FEATURES, "the network gives")?;
+    Ok(OfHead { weights, preprocess, background })
+}
+
+/// Refuses rows that are longer or shorter than those that the head takes.
+pub(super) fn require_features(head: &Head, columns: usize, whose: &str) -> Result<()> {
+    ensure!(head.features() == columns, "the head takes rows of {} numbers, and {whose} {columns}", head.features());
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! One file a verb. Only here are flags read and is anything printed: results on stdout or in the file named, everything
 //! else on stderr.
 
+mod activation_maps;
 mod backbone;
 mod console;
 mod extract;

@@ -19,7 +19,7 @@ pub(super) fn of_run(weights: &Weights, preprocess: &Preprocess, background: [u8
     })
 }
 
-/// The preprocessing, and the colour under transparent images, that rows were made with. Files come from strangers: what
+/// The preprocessing, and the colour under transparent images, that the rows of a head were made with. Files come from strangers: what
 /// is none of the presets is refused, and so no size in it needs to be trusted.
 pub(super) fn preprocess(provenance: &Provenance) -> Result<(Preprocess, [u8; 3])> {
     let read = || -> Option<(Preprocess, [u8; 3])> {
@@ -30,7 +30,9 @@ pub(super) fn preprocess(provenance: &Provenance) -> Result<(Preprocess, [u8; 3]
     };
     match read() {
         Some(preprocess) => Ok(preprocess),
-        None => bail!("its preprocessing is none that this version of headstock knows: {}", provenance.preprocess),
+        None => {
+            bail!("the head's preprocessing is none that this version of headstock knows: {}", provenance.preprocess)
+        }
     }
 }
 

@@ -1,14 +1,16 @@
 //! How good the head is on rows whose class is known.
 
+use std::iter;
+
 use serde::Serialize;
 
-use super::Source;
 use super::album::{Album, Small};
 use super::chart::curves::{self, Chart, Kind};
 use super::chart::reliability;
 use super::confusion::Confusion;
 use super::known::{Known, Row};
 use super::numbers::{decimal, percent, probability};
+use super::{Maps, Source, Spoke};
 use crate::counts::{count, thousands};
 use crate::metrics::Metrics;
 
@@ -87,23 +89,22 @@ struct ClassRow {
 }
 
 impl Evaluation {
-    pub(super) fn new(
-        known: &Known<'_>,
-        thresholds: Option<&[f64]>,
-        album: &Album,
-        map: &dyn Fn(Source, &str, usize) -> Option<::image::RgbImage>,
-    ) -> Self {
+    pub(super) fn new(known: &Known<'_>, thresholds: Option<&[f64]>, album: &Album, maps: &Maps<'_>) -> Self {
         let metrics = &known.metrics;
         let names: Vec<&str> = metrics.classes.iter().map(|class| class.class.as_str()).collect();
         let wrong = known.mistakes();
         let mistakes_in_all = wrong.len();
-        let mistakes: Vec<Mistake> = wrong
-            .into_iter()
-            .take(MISTAKES)
-            .map(|row| Mistake {
+        let shown = &wrong[..wrong.len().min(MISTAKES)];
+        let spoke: Vec<Spoke<'_>> = shown.iter().map(|row| Spoke { path: row.path, class: row.predicted }).collect();
+        let maps = if spoke.is_empty() { Vec::new() } else { maps(known.source, &spoke) };
+        let maps = maps.into_iter().chain(iter::repeat(None));
+        let mistakes: Vec<Mistake> = shown
+            .iter()
+            .zip(maps)
+            .map(|(row, map)| Mistake {
                 path: row.path.to_owned(),
                 thumbnail: album.place(known.source, row.path),
-                map: map(known.source, row.path, row.predicted).and_then(|picture| Small::map(&picture)),
+                map: map.and_then(|picture| Small::map(&picture)),
                 truth: names[row.label].to_owned(),
                 called: names[row.predicted].to_owned(),
                 guesses: guesses(row, &names),

@@ -52,8 +52,21 @@ pub enum Source {
 pub struct Pictures<'a> {
     /// The image at a path, as a person would see it. It is asked from many threads.
     pub image: &'a (dyn Fn(Source, &str) -> Option<RgbImage> + Sync),
-    /// The image at a path with what spoke for a class drawn over it. It is asked for a few images.
-    pub map: &'a dyn Fn(Source, &str, usize) -> Option<RgbImage>,
+    /// Images at their paths, each with what spoke for a class drawn over it, in the order asked for. It is asked at most
+    /// twice, each time for a few images at once, as they have to go through the network.
+    pub maps: &'a Maps<'a>,
+}
+
+/// What gives the maps of [`Pictures`].
+pub type Maps<'a> = dyn Fn(Source, &[Spoke<'_>]) -> Vec<Option<RgbImage>> + 'a;
+
+/// An image, and the class for which it is to be told what in it spoke.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spoke<'a> {
+    /// Where the image is.
+    pub path: &'a str,
+    /// The class, by position.
+    pub class: usize,
 }
 
 /// Why there is no page.
@@ -109,7 +122,7 @@ impl Report {
         wanted.extend(known_scores.iter().flat_map(Known::right_in_turn));
         let album = Album::new(wanted, max_images, pictures.image);
 
-        let page = Page::new(head, scores, held_out.as_ref(), known_scores.as_ref(), &album, pictures.map);
+        let page = Page::new(head, scores, held_out.as_ref(), known_scores.as_ref(), &album, pictures.maps);
         let html = page.html()?;
         Ok(Self { html, images: album.thumbnails.len(), missing: album.missing, left_out: album.left_out })
     }

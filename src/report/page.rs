@@ -1,12 +1,11 @@
 //! The page: all that the templates are told, and the templates.
 
-use ::image::RgbImage;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Serde, Value};
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
 use serde::Serialize;
 
-use super::Source;
+use super::Maps;
 use super::album::{Album, Small};
 use super::chart::search;
 use super::evaluation::Evaluation;
@@ -61,10 +60,10 @@ impl<'a> Page<'a> {
         held_out: Option<&Known<'_>>,
         known_scores: Option<&Known<'_>>,
         album: &'a Album,
-        map: &dyn Fn(Source, &str, usize) -> Option<RgbImage>,
+        maps: &Maps<'_>,
     ) -> Self {
         let thresholds = head.thresholds.as_deref();
-        let evaluation = |known: &Known<'_>| Evaluation::new(known, thresholds, album, map);
+        let evaluation = |known: &Known<'_>| Evaluation::new(known, thresholds, album, maps);
         let places = head.held_out.as_ref().map(|held_out| held_out.map.view());
         let search = facts::search(head);
         let chosen = head.fit.get("alpha").and_then(serde_json::Value::as_f64);

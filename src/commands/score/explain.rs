@@ -10,12 +10,11 @@ use ndarray::{ArrayView1, ArrayView3};
 use rayon::iter::{ParallelBridge, ParallelIterator};
 
 use super::judge;
+use crate::commands::activation_maps::ActivationMaps;
 use crate::commands::console::Console;
 use crate::commands::out_folder::OutFolder;
 use crate::dataset::Dataset;
-use crate::explain::{contrast_map, overlay};
-use crate::head::{Head, Linear, most_probable};
-use crate::inception::Grid;
+use crate::head::{Head, most_probable};
 use crate::pipeline::{Batch, FeatureMaps, Loader};
 use crate::whole_file::write_whole;
 
@@ -24,8 +23,7 @@ const JPEG_QUALITY: u8 = 90;
 
 /// Draws maps.
 pub(super) struct Explainer<'a> {
-    linear: &'a Linear,
-    grid: Grid,
+    maps: ActivationMaps<'a>,
     loader: Loader,
     dataset: &'a Dataset,
     folder: &'a OutFolder,
@@ -33,16 +31,15 @@ pub(super) struct Explainer<'a> {
 }
 
 impl<'a> Explainer<'a> {
-    /// Draws into `folder` by a linear head. `grid` and `loader` tell where in a picture the maps' places lie.
+    /// Draws into `folder`.
     pub(super) const fn new(
-        linear: &'a Linear,
-        grid: Grid,
+        maps: ActivationMaps<'a>,
         loader: Loader,
         dataset: &'a Dataset,
         folder: &'a OutFolder,
         console: Console,
     ) -> Self {
-        Self { linear, grid, loader, dataset, folder, console }
+        Self { maps, loader, dataset, folder, console }
     }
 
     /// As [`judge::judge`], on rows that are feature maps; draws the map of each image's most probable class. The pictures of
@@ -71,8 +68,7 @@ impl<'a> Explainer<'a> {
                 return Ok(());
             }
         };
-        let map = contrast_map(self.linear, class, features);
-        let overlay = overlay(&picture, map.view(), &self.loader.preprocess, self.grid);
+        let overlay = self.maps.draw(&picture, features, class);
         let place = self.folder.file(&format!("{path}.map.jpg"))?;
         if let Some(folder) = place.parent() {
             fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;

@@ -6,7 +6,7 @@ use anyhow::{Result, bail, ensure};
 use ndarray::ArrayView2;
 
 use crate::cli::ScoreArgs;
-use crate::head::{Head, Linear, Model};
+use crate::head::Head;
 use crate::pipeline::Batch;
 use crate::scores::UNSURE;
 
@@ -26,17 +26,6 @@ pub(super) fn require_telling_names(head: &Head, args: &ScoreArgs) -> Result<()>
         args.head.display()
     );
     Ok(())
-}
-
-/// The head as maps can be drawn of it.
-pub(super) fn linear(head: &Head) -> Result<&Linear> {
-    match &head.model {
-        Model::Linear(linear) => Ok(linear),
-        Model::Dense(_) => bail!(
-            "--explain needs a linear head, and this one is dense: its hidden layer leaves no exact map of what it saw; \
-             fit one by --head logistic"
-        ),
-    }
 }
 
 /// The probabilities [B, K] in place of the rows [B, F], which are those of the candidates from position `first` on. A row

@@ -21,6 +21,7 @@ use candle_core::Device;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use super::activation_maps::{self, ActivationMaps};
 use super::console::Console;
 use super::out_folder::OutFolder;
 use super::progress::Progress;
@@ -33,7 +34,7 @@ use crate::embeddings::EmbeddingsFile;
 use crate::engine::Reference;
 use crate::head::Head;
 use crate::inception;
-use crate::pipeline::{FeatureMaps, Journal};
+use crate::pipeline::Journal;
 use crate::scores::Format;
 use crate::weights::hex;
 use crate::whole_file::with_suffix;
@@ -77,7 +78,7 @@ struct Extras {
 impl Extras {
     fn new(args: &ScoreArgs, dataset: &Dataset, head: &Head) -> Result<Self> {
         let explain = |folder: &Path| {
-            judge::linear(head)?;
+            activation_maps::linear(head).context("--explain cannot be given")?;
             OutFolder::new("--explain", folder, &dataset.root)
         };
         Ok(Self {
@@ -101,8 +102,8 @@ fn score_images(
     let (nodes, explainer) = match &extras.explain {
         None => (inception::Network::new(weights.variant()), None),
         Some(folder) => {
-            let (nodes, grid) = FeatureMaps::network(weights.variant()).context("a network without feature maps")?;
-            let explainer = Explainer::new(judge::linear(head)?, grid, loader.clone(), dataset, folder, console);
+            let (maps, nodes) = ActivationMaps::new(head, weights.variant(), loader.preprocess)?;
+            let explainer = Explainer::new(maps, loader.clone(), dataset, folder, console);
             (nodes, Some(explainer))
         }
     };

@@ -6,12 +6,12 @@ use anyhow::{Context, Result, bail, ensure};
 use candle_core::Device;
 
 use crate::cli::ScoreArgs;
-use crate::commands::{backbone, image_run, provenance};
+use crate::commands::backbone::{self, OfHead};
+use crate::commands::{image_run, provenance};
 use crate::dataset::{self, Candidate, Dataset};
 use crate::embeddings::EmbeddingsFile;
 use crate::head::Head;
 use crate::image::{DecodeOptions, is_candidate};
-use crate::inception::FEATURES;
 use crate::pipeline::{Batch, Loader};
 use crate::weights::Weights;
 
@@ -58,14 +58,7 @@ impl Source {
     fn images(args: &ScoreArgs, images: &Path, head: &Head) -> Result<Self> {
         let dataset = dataset::list(images, is_candidate)?;
         image_run::require_images(&dataset)?;
-        let (preprocess, background) = provenance::preprocess(&head.provenance)
-            .with_context(|| format!("{} cannot be put on images", args.head.display()))?;
-        let weights = backbone::weights(&args.backbone)?;
-        let of_run = provenance::of_run(&weights, &preprocess, background)?;
-        let remedy = "give the network's weights by --weights";
-        provenance::require_same(&head.provenance, &of_run, "those of this run", remedy)?;
-        require_features(head, FEATURES, "the network gives")?;
-
+        let OfHead { weights, preprocess, background } = backbone::of_head(head, &args.backbone)?;
         let options = DecodeOptions { background, max_pixels: args.max_pixels };
         let device = args.run.device.open()?;
         let batch_size = image_run::batch_size(&args.run, &device);
@@ -78,15 +71,10 @@ impl Source {
         let remedy = "extract them again as those were, or fit a head on them";
         let rows = format!("those of {}", path.display());
         provenance::require_same(&head.provenance, &file.provenance, &rows, remedy)?;
-        require_features(head, file.columns, "the rows have")?;
+        backbone::require_features(head, file.columns, "the rows have")?;
         ensure!(!file.is_empty(), "{} holds no rows", path.display());
         Ok(Self { dataset: dataset_of(&file), rows: Rows::File(Box::new(file)) })
     }
-}
-
-fn require_features(head: &Head, columns: usize, whose: &str) -> Result<()> {
-    ensure!(head.features() == columns, "the head takes rows of {} numbers, and {whose} {columns}", head.features());
-    Ok(())
 }
 
 /// The images that embeddings were made of, as if their folder had been listed.
