@@ -172,6 +172,26 @@ fn a_dense_head_has_a_page_that_says_why_it_draws_no_maps() {
 }
 
 #[test]
+fn what_fit_head_says_of_a_fit_has_names_and_the_training_a_chart() {
+    let mut head = dense(head_of(&CLASSES, &rows(&CLASSES, 3), None));
+    let epoch = |train: f64, watched: f64| serde_json::json!({ "train_loss": train, "validation": { "loss": watched, "accuracy": 0.5 } });
+    head.fit = serde_json::json!({
+        "head": "dense", "hidden": 5, "epochs": 50, "batch_size": 32, "learning_rate": 1e-4, "dropout": 0.0, "patience": 5,
+        "best_epoch": 2, "history": [epoch(1.0, 0.8), epoch(0.5, 0.4), epoch(0.25, 0.6)],
+        "rows": 9, "folds": 3, "seed": 0, "validation": 0.2, "class_weight": "none", "target_precision": null,
+        "calibration_error_before": 0.1, "log_loss_before": 0.7, "loss": 0.5, "gap": 1e-9, "converged": true,
+    });
+    let page = bare(&head, None);
+    assert!(page.contains("Loss over 3 epochs, number 2 was taken") && page.contains("<title>epoch 2: 0.400</title>"));
+    assert!(!page.contains("train_loss"), "the history is no row of the table");
+    for name in ["Hidden units", "Best epoch", "Precision aimed at", "Above the optimum, at most", "Loss at the end"] {
+        assert!(page.contains(&format!("<th scope=\"row\">{name}</th>")), "{name}");
+    }
+    head.fit["history"] = serde_json::json!([{ "train_loss": "much" }, 3, null]);
+    assert!(!bare(&head, None).contains("The training"));
+}
+
+#[test]
 fn a_head_without_held_out_rows_has_a_page_that_tells_the_way_out() {
     let mut head = head_of(&CLASSES, &rows(&CLASSES, 3), None);
     head.held_out = None;
@@ -262,7 +282,9 @@ fn where_maps_cannot_be_drawn_the_page_stands_and_the_reason_is_told() {
 #[test]
 fn a_page_without_mistakes_or_images_wants_no_network() {
     let mut right = rows(&CLASSES, 2);
-    right.iter_mut().for_each(|row| row.called = row.label);
+    for row in &mut right {
+        row.called = row.label;
+    }
     let (images, folder) = (images_of(&right), tempfile::tempdir().unwrap());
     for (rows, images) in [(right, Some(text(images.path()))), (rows(&CLASSES, 2), None)] {
         let said = stderr(&report(&folder, &dense(head_of(&CLASSES, &rows, images)), &[]).success());

@@ -11,13 +11,15 @@ use crate::head::{Head, Model};
 const LONGEST_VALUE: usize = 200;
 
 /// What the keys of a fit are called, in the order in which they are shown; others follow under their own names.
-const LABELS: [(&str, &str); 18] = [
+const LABELS: [(&str, &str); 20] = [
     ("head", "Head"),
-    ("rows", "Rows fitted on"),
+    ("rows", "Images learnt from"),
     ("validation", "Part held out"),
     ("folds", "Folds"),
     ("class_weight", "Weight of a class"),
     ("alpha", "Alpha, the penalty"),
+    ("loss", "Loss at the end"),
+    ("gap", "Above the optimum, at most"),
     ("converged", "Converged"),
     ("hidden", "Hidden units"),
     ("epochs", "Epochs, at most"),
@@ -31,7 +33,7 @@ const LABELS: [(&str, &str); 18] = [
     ("log_loss_before", "Log loss before calibration"),
     ("seed", "Seed"),
 ];
-/// Lists too long for a table; the search has a chart.
+/// Lists too long for a table, which have charts.
 const LISTS: [&str; 2] = ["search", "history"];
 
 /// A name and its value.
@@ -47,6 +49,14 @@ pub(super) struct Fact {
 pub(super) struct Tried {
     pub(super) alpha: f64,
     pub(super) log_loss: f64,
+}
+
+/// What came of one pass over the rows.
+pub(super) struct Epoch {
+    /// The mean loss of the rows trained on.
+    pub(super) train: f64,
+    /// That of the rows that training was stopped by.
+    pub(super) watched: Option<f64>,
 }
 
 /// How the head was fitted.
@@ -97,6 +107,16 @@ pub(super) fn search(head: &Head) -> Vec<Tried> {
     let mut search: Vec<Tried> = entries.into_iter().flatten().filter_map(tried).collect();
     search.sort_by(|a, b| a.alpha.total_cmp(&b.alpha));
     if search.len() < 2 { Vec::new() } else { search }
+}
+
+/// How a dense head was trained, epoch by epoch; empty for others.
+pub(super) fn history(head: &Head) -> Vec<Epoch> {
+    let loss = |entry: Option<&Value>| entry.and_then(Value::as_f64).filter(|loss| loss.is_finite() && *loss >= 0.0);
+    let epoch = |entry: &Value| {
+        let watched = entry.get("validation").and_then(|validation| validation.get("loss"));
+        Some(Epoch { train: loss(entry.get("train_loss"))?, watched: loss(watched) })
+    };
+    head.fit.get("history").and_then(Value::as_array).into_iter().flatten().map_while(epoch).collect()
 }
 
 fn text(name: &str, value: String) -> Fact {

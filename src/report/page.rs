@@ -4,10 +4,11 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Serde, Value};
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
 use serde::Serialize;
+use serde_json::Value as Json;
 
 use super::Maps;
 use super::album::{Album, Small};
-use super::chart::search;
+use super::chart::{history, search};
 use super::evaluation::Evaluation;
 use super::facts::{self, Fact};
 use super::known::Known;
@@ -47,6 +48,7 @@ pub(super) struct Page<'a> {
     scored_evaluation: Option<Evaluation>,
     fit: Vec<Fact>,
     search: Option<String>,
+    history: Option<String>,
     provenance: Vec<Fact>,
     thumbnails: &'a [Small],
     missing: Option<String>,
@@ -66,7 +68,8 @@ impl<'a> Page<'a> {
         let evaluation = |known: &Known<'_>| Evaluation::new(known, thresholds, album, maps);
         let places = head.held_out.as_ref().map(|held_out| held_out.map.view());
         let search = facts::search(head);
-        let chosen = head.fit.get("alpha").and_then(serde_json::Value::as_f64);
+        let chosen = head.fit.get("alpha").and_then(Json::as_f64);
+        let best_epoch = head.fit.get("best_epoch").and_then(Json::as_u64).and_then(|best| usize::try_from(best).ok());
         Self {
             classes: &head.classes,
             styles: STYLES,
@@ -78,6 +81,7 @@ impl<'a> Page<'a> {
             scored_evaluation: known_scores.map(evaluation),
             fit: facts::fit(head),
             search: search::chart(&search, chosen),
+            history: history::chart(&facts::history(head), best_epoch),
             provenance: facts::provenance(&head.provenance),
             thumbnails: &album.thumbnails,
             missing: (album.missing > 0).then(|| count(album.missing, "image was", "images were")),

@@ -4,6 +4,7 @@
 //! the page scales to the width it has: about a pixel on a desktop, three quarters of one on a phone.
 
 pub(super) mod curves;
+pub(super) mod history;
 mod precision_recall;
 pub(super) mod reliability;
 mod roc;
@@ -130,4 +131,14 @@ impl Plot {
 /// Ticks from 0 to 1.
 fn part_ticks() -> Vec<(f64, String)> {
     [0.0, 0.2, 0.4, 0.6, 0.8, 1.0].iter().map(|&part| (part, format!("{part:.1}"))).collect()
+}
+
+/// Round numbers, three to seven of them.
+fn even_ticks(from: f64, to: f64) -> Vec<(f64, String)> {
+    let rough = (to - from) / 4.0;
+    let power = 10_f64.powf(rough.log10().floor());
+    let step = [1.0, 2.0, 5.0, 10.0].iter().map(|times| times * power).find(|&step| step >= rough).unwrap_or(rough);
+    let decimals = (-step.log10().floor()).clamp(0.0, 9.0) as usize;
+    let (first, last) = ((from / step).ceil() as i64, (to / step).floor() as i64);
+    (first..=last).map(|i| (i as f64 * step, format!("{:.decimals$}", i as f64 * step))).collect()
 }

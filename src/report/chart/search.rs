@@ -2,7 +2,7 @@
 
 use super::super::facts::Tried;
 use super::super::numbers::{decimal, plain};
-use super::Plot;
+use super::{Plot, even_ticks};
 
 /// The chart; none where nothing was searched. `chosen` is the alpha that was taken.
 pub(in super::super) fn chart(search: &[Tried], chosen: Option<f64>) -> Option<String> {
@@ -19,7 +19,7 @@ pub(in super::super) fn chart(search: &[Tried], chosen: Option<f64>) -> Option<S
         [(low - room).max(0.0), high + room],
     );
     plot.x_ticks(&decades(from, to));
-    plot.y_ticks(&even(plot.y.from, plot.y.to));
+    plot.y_ticks(&even_ticks(plot.y.from, plot.y.to));
     plot.axis_names("alpha, the penalty", "log loss");
     let points: Vec<(f64, f64)> = search.iter().map(|tried| (tried.alpha.log10(), tried.log_loss)).collect();
     plot.line("curve k0", &points);
@@ -48,14 +48,4 @@ fn decades(from: f64, to: f64) -> Vec<(f64, String)> {
     let ticks: Vec<(f64, String)> =
         (first..=last).step_by(step as usize).map(|power| (f64::from(power), format!("1e{power}"))).collect();
     if ticks.len() >= 2 { ticks } else { [from, to].iter().map(|&x| (x, plain(10_f64.powf(x)))).collect() }
-}
-
-/// Round numbers, three to seven of them.
-fn even(from: f64, to: f64) -> Vec<(f64, String)> {
-    let rough = (to - from) / 4.0;
-    let power = 10_f64.powf(rough.log10().floor());
-    let step = [1.0, 2.0, 5.0, 10.0].iter().map(|times| times * power).find(|&step| step >= rough).unwrap_or(rough);
-    let decimals = (-step.log10().floor()).clamp(0.0, 9.0) as usize;
-    let (first, last) = ((from / step).ceil() as i64, (to / step).floor() as i64);
-    (first..=last).map(|i| (i as f64 * step, format!("{:.decimals$}", i as f64 * step))).collect()
 }
