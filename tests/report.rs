@@ -357,8 +357,36 @@ fn an_image_that_was_held_out_and_scored_stands_in_the_page_once() {
     let scores = folder.path().join("scores.csv");
     fs::write(&scores, csv).unwrap();
     let head = head_of(&CLASSES, &rows, Some(text(images.path())));
-    report(&folder, &head, &["--scores", text(&scores)]).success();
+    report(&folder, &head, &["--scores", text(&scores), "--images", text(images.path())]).success();
     let page = page(&folder);
     assert_eq!(page.matches("<symbol ").count(), 9);
     assert!(page.contains("Right on 33.3\u{a0}% of 9 images in folders"));
+}
+
+#[test]
+fn images_of_equal_paths_in_two_folders_are_not_taken_for_each_other() {
+    let rows = rows(&CLASSES, 2);
+    let (images, others, folder) = (images_of(&rows), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let path = &rows[0].path;
+    fs::create_dir_all(others.path().join(path).parent().unwrap()).unwrap();
+    RgbImage::from_pixel(30, 90, image::Rgb([0, 0, 200])).save(others.path().join(path)).unwrap();
+    let scores = folder.path().join("scores.csv");
+    fs::write(&scores, format!("path,class,probability,p_ash,p_birch,p_cedar\n{path},ash,0.5,0.5,0.25,0.25\n"))
+        .unwrap();
+    let symbols = |images: &TempDir, flags: &[&str]| {
+        let flags = [&["--scores", text(&scores)], flags].concat();
+        let said = stderr(&report(&folder, &head_of(&CLASSES, &rows, Some(text(images.path()))), &flags).success());
+        (page(&folder).matches("<symbol ").count(), said)
+    };
+    let (all, said) = symbols(&images, &["--images", text(others.path())]);
+    assert_eq!(all, rows.len() + 1, "{said}");
+    let (without, said) = symbols(&images, &[]);
+    assert_eq!(without, rows.len());
+    assert!(
+        said.contains("1 image was not found or cannot be read: --images DIR says where the scored ones lie"),
+        "{said}"
+    );
+    let (moved, said) = symbols(&tempfile::tempdir().unwrap(), &["--images", text(others.path())]);
+    assert_eq!(moved, 1);
+    assert!(said.contains("the head's own are looked for where extract read them"), "{said}");
 }

@@ -18,7 +18,8 @@ pub struct ReportArgs {
     #[arg(long, value_name = "FILE", value_parser = file)]
     pub scores: Option<PathBuf>,
 
-    /// The folder that the images lie in [default: as `extract` and `score` were told]
+    /// With --scores the folder of the scored images; without, where the head's images lie now [default: as `extract`
+    /// was told]
     #[arg(long, value_name = "DIR", value_parser = folder)]
     pub images: Option<PathBuf>,
 

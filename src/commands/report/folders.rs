@@ -13,18 +13,19 @@ use crate::report::Source;
 /// Where images are looked for.
 pub(super) struct Folders {
     held_out: Vec<PathBuf>,
-    scored: Vec<PathBuf>,
+    scored: Option<PathBuf>,
 }
 
 impl Folders {
-    /// `--images` is the folder of the scored images where there are scores, and else that of the held-out ones; what is
-    /// not there is looked for in the folder that `extract` was told.
+    /// Where there are scores, `--images` is the folder of the scored images, and the others lie where `extract` was told.
+    /// Neither is looked for in the other's folder: `oak/1.jpg` may be in both, and be another image.
     pub(super) fn new(args: &ReportArgs, head: &Head) -> Self {
         let extracted = head.held_out.as_ref().and_then(|held_out| held_out.images.clone()).map(PathBuf::from);
-        let told_first: Vec<PathBuf> = args.images.iter().cloned().chain(extracted.clone()).collect();
-        let told_last = extracted.into_iter().chain(args.images.iter().cloned()).collect();
-        let held_out = if args.scores.is_some() { told_last } else { told_first.clone() };
-        Self { held_out, scored: told_first }
+        if args.scores.is_some() {
+            Self { held_out: extracted.into_iter().collect(), scored: args.images.clone() }
+        } else {
+            Self { held_out: args.images.iter().cloned().chain(extracted).collect(), scored: None }
+        }
     }
 
     /// Whether there is a file at a path.
@@ -41,8 +42,8 @@ impl Folders {
     /// Where an image may be; a path of a stranger leads nowhere else.
     fn places(&self, source: Source, path: &str) -> impl Iterator<Item = PathBuf> {
         let folders = match source {
-            Source::HeldOut => &self.held_out,
-            Source::Scored => &self.scored,
+            Source::HeldOut => self.held_out.as_slice(),
+            Source::Scored => self.scored.as_slice(),
         };
         let is_inside = Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
         folders.iter().filter(move |_| is_inside).map(move |folder| folder.join(path))

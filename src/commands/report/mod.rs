@@ -51,7 +51,12 @@ pub(super) fn run(args: &ReportArgs, console: Console) -> Result<End> {
 fn conclude(args: &ReportArgs, console: Console, report: &Report) {
     if report.missing > 0 {
         let missing = count(report.missing, "image was", "images were");
-        console.say(format_args!("{missing} not found or cannot be read: --images DIR says where they lie"));
+        let remedy = match (&args.scores, &args.images) {
+            (Some(_), None) => "--images DIR says where the scored ones lie",
+            (Some(_), Some(_)) => "the head's own are looked for where extract read them",
+            _ => "--images DIR says where they lie",
+        };
+        console.say(format_args!("{missing} not found or cannot be read: {remedy}"));
     }
     if report.left_out > 0 {
         let left_out = count(report.left_out, "image is", "images are");

@@ -78,7 +78,7 @@ struct Extras {
 impl Extras {
     fn new(args: &ScoreArgs, dataset: &Dataset, head: &Head) -> Result<Self> {
         let explain = |folder: &Path| {
-            activation_maps::linear(head).context("--explain cannot be given")?;
+            activation_maps::linear(head).context("--explain draws activation maps")?;
             OutFolder::new("--explain", folder, &dataset.root)
         };
         Ok(Self {
