@@ -80,7 +80,7 @@ def fit(x, y, classes, weights, alpha):
 
 
 def rounded(array):
-    return [float(f"{number:.12g}") for number in np.ravel(array)]
+    return [float(f"{number:.9g}") for number in np.ravel(array)]
 
 
 def case(name, seed, rows, features, classes, signal, odd=False, balanced=False):
@@ -137,6 +137,7 @@ def main():
         case("two classes, fewer rows than features", 40, 40, 64, 2, 0.2),
         case("balanced", 50, 240, 12, 4, 0.5, odd=True, balanced=True),
         case("rows and features twice", 60, 200, 16, 3, 0.5, odd=True),
+        case("ten classes twice, fewer rows than features", 80, 150, 200, 10, 0.4, odd=True),
         case("rows and features twice, fewer rows than features", 70, 48, 80, 3, 0.3, odd=True, balanced=True),
     ]
     golden = dict(
