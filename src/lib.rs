@@ -38,6 +38,7 @@ pub mod image;
 pub mod inception;
 pub mod metrics;
 pub mod pipeline;
+mod printable;
 pub mod report;
 pub mod scores;
 pub mod tensor_file;

@@ -390,3 +390,14 @@ fn images_of_equal_paths_in_two_folders_are_not_taken_for_each_other() {
     assert_eq!(moved, 1);
     assert!(said.contains("the head's own are looked for where extract read them"), "{said}");
 }
+
+#[cfg(unix)]
+#[test]
+fn a_name_with_control_characters_does_nothing_to_the_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    let scores = folder.path().join("\u{1b}[31m\u{7}.csv");
+    fs::write(&scores, "no scores").unwrap();
+    let head = head_of(&CLASSES, &rows(&CLASSES, 3), None);
+    let said = stderr(&report(&folder, &head, &["--scores", text(&scores)]).code(1));
+    assert!(said.contains("\u{fffd}[31m\u{fffd}.csv") && !said.contains('\u{1b}'), "{said}");
+}

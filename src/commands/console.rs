@@ -2,6 +2,8 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use crate::printable::printable;
+
 /// stderr, or nothing with `--quiet`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Console {
@@ -35,7 +37,9 @@ impl Console {
     }
 }
 
-fn print(line: &str) {
+/// Lines; a name in them, of a file or a class, does nothing to the terminal but stand there.
+fn print(lines: &str) {
+    let lines = lines.split('\n').map(printable).collect::<Vec<_>>().join("\n");
     // Where stderr is gone there is nobody to tell.
-    let _ = writeln!(io::stderr().lock(), "{line}");
+    let _ = writeln!(io::stderr().lock(), "{lines}");
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::{ClassMetrics, Metrics};
+use crate::printable::printable;
 
 /// With more classes than this the confusion matrix is not legible as text, and the largest confusions are told instead.
 const MATRIX: usize = 12;
@@ -88,9 +89,4 @@ impl Metrics {
 
 fn optional(number: Option<f64>) -> String {
     number.map_or_else(|| "-".to_owned(), |number| format!("{number:.4}"))
-}
-
-/// A class name is a folder's: it may hold what moves a terminal's cursor.
-fn printable(name: &str) -> String {
-    name.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }

@@ -38,9 +38,12 @@ impl Duplicates {
             return;
         }
         console.say(format_args!(
-            "warning: {} that the head is judged by all but equals one that it has learnt from (cosine of at least {NEAR}), \
-             which makes it look better than it is:",
-            count(self.0.len(), "image", "images")
+            "warning: {} that it has learnt from (cosine of at least {NEAR}), which makes it look better than it is:",
+            count(
+                self.0.len(),
+                "image that the head is judged by all but equals one",
+                "images that the head is judged by all but equal ones"
+            )
         ));
         for (looked_at, learnt, cosine) in self.0.iter().take(NAMED) {
             console.say(format_args!("  {looked_at} and {learnt} ({cosine:.4})"));

@@ -12,6 +12,7 @@ use crate::counts::count;
 use crate::embeddings::PrincipalAxes;
 use crate::head::{Head, HeldOut, Scaler, softmax};
 use crate::metrics::Metrics;
+use crate::printable::printable;
 
 /// Rows, and numbers of all of them, that are kept in the head file for the report.
 const KEPT_ROWS: usize = 10_000;
@@ -78,7 +79,7 @@ impl<'a> Look<'a> {
             writeln!(out, "thresholds for a precision of {precision}:")?;
             for (class, threshold) in head.classes.iter().zip(thresholds) {
                 let note = if *threshold >= 1.0 { "  (no threshold reaches it)" } else { "" };
-                writeln!(out, "  {threshold:.4}  {class}{note}")?;
+                writeln!(out, "  {threshold:.4}  {}{note}", printable(class))?;
             }
         }
         Ok(())

@@ -1,0 +1,6 @@
+//! Names and paths of strangers on a terminal.
+
+/// The text with a mark in place of each character that would move a terminal's cursor, change its colours or worse.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
