@@ -15,8 +15,8 @@ pub(super) fn linear(head: &Head) -> Result<&Linear> {
     match &head.model {
         Model::Linear(linear) => Ok(linear),
         Model::Dense(_) => bail!(
-            "only a linear head has them, and this one is dense: its hidden layer leaves no exact map of what it saw; fit one \
-             by --head logistic"
+            "that needs a linear head, and this one is dense: its hidden layer leaves no exact map of what it saw; fit one by \
+             --head logistic"
         ),
     }
 }
