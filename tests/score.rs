@@ -172,7 +172,7 @@ fn a_class_that_is_called_unsure_is_refused_where_it_could_be_mistaken() {
     assert!(desk.refusal(&["--threshold", "0.5"]).contains("has a class 'unsure'"));
     head.classes[1] = "a".to_owned();
     head.write(&desk.path("head.safetensors")).unwrap();
-    assert!(desk.refusal(&[]).contains("names the class 'a' twice"));
+    assert!(desk.refusal(&[]).contains("names the class \"a\" twice"));
 }
 
 #[test]

@@ -1,8 +1,6 @@
 //! The head on batches of rows.
 
-use std::collections::HashSet;
-
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 use ndarray::ArrayView2;
 
 use crate::cli::ScoreArgs;
@@ -13,15 +11,11 @@ use crate::scores::UNSURE;
 /// What becomes of an image whose probabilities are none.
 const NOT_FINITE: &str = "its scores are no finite numbers: the weights, the embeddings or the head are damaged";
 
-/// Refuses a head whose decisions could not be told apart in the file.
+/// Refuses a head with a class that could be taken for no decision in the file.
 pub(super) fn require_telling_names(head: &Head, args: &ScoreArgs) -> Result<()> {
-    let mut names = HashSet::new();
-    if let Some(twice) = head.classes.iter().find(|&class| !names.insert(class)) {
-        bail!("{} names the class '{twice}' twice", args.head.display());
-    }
     let may_be_unsure = args.threshold.is_some() || head.thresholds.is_some();
     ensure!(
-        !may_be_unsure || !names.contains(&UNSURE.to_owned()),
+        !may_be_unsure || !head.classes.iter().any(|class| class == UNSURE),
         "{} has a class '{UNSURE}', which is the word for images below a threshold; give the class another name",
         args.head.display()
     );
