@@ -1,7 +1,13 @@
 //! The directions in which rows differ most, for a map of them and for telling far rows apart cheaply.
 
+use faer::dyn_stack::{MemBuffer, MemStack};
+use faer::linalg::householder::{
+    apply_block_householder_sequence_on_the_left_in_place_scratch,
+    apply_block_householder_sequence_on_the_left_in_place_with_conj,
+};
 use faer::linalg::matmul::matmul;
-use faer::{Accum, Mat, MatRef, Par, Side};
+use faer::linalg::qr::no_pivoting::factor::{qr_in_place, qr_in_place_scratch, recommended_block_size};
+use faer::{Accum, Conj, Mat, MatRef, Par, Side, Spec};
 use ndarray::parallel::prelude::{IndexedParallelIterator, IntoParallelIterator, ParallelIterator};
 use ndarray::{Array2, ArrayView2, Axis};
 use rand::{Rng, SeedableRng};
@@ -79,6 +85,25 @@ fn times(left: MatRef<'_, f32>, right: &Mat<f32>) -> Mat<f32> {
     out
 }
 
+/// The Q of a QR decomposition, on one thread: faer's own `qr` takes all there are, and their number shows in the bits.
 fn orthonormal(basis: &Mat<f32>) -> Mat<f32> {
-    basis.qr().compute_thin_Q()
+    let (rows, columns) = (basis.nrows(), basis.ncols());
+    let block = recommended_block_size::<f32>(rows, columns);
+    let mut reflections = basis.clone();
+    let mut coefficients = Mat::zeros(block, rows.min(columns));
+    let scratch = qr_in_place_scratch::<f32>(rows, columns, block, Par::Seq, Spec::default());
+    let (reflected, scaled) = (reflections.as_mut(), coefficients.as_mut());
+    qr_in_place(reflected, scaled, Par::Seq, MemStack::new(&mut MemBuffer::new(scratch)), Spec::default());
+
+    let mut q = Mat::identity(rows, rows.min(columns));
+    let scratch = apply_block_householder_sequence_on_the_left_in_place_scratch::<f32>(rows, block, q.ncols());
+    apply_block_householder_sequence_on_the_left_in_place_with_conj(
+        reflections.as_ref(),
+        coefficients.as_ref(),
+        Conj::No,
+        q.as_mut(),
+        Par::Seq,
+        MemStack::new(&mut MemBuffer::new(scratch)),
+    );
+    q
 }
