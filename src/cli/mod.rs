@@ -74,18 +74,6 @@ pub struct ExtractArgs {
     #[command(flatten)]
     pub run: RunArgs,
 
-    /// Go on with a run that was stopped; without one, begin
-    #[arg(long)]
-    pub resume: bool,
-
-    /// Throw away a run that was stopped, and begin again
-    #[arg(long, conflicts_with = "resume")]
-    pub restart: bool,
-
-    /// Only the first so many images, in the order of their paths
-    #[arg(long, value_name = "N")]
-    pub limit: Option<NonZeroUsize>,
-
     /// Only say what would be read: classes and counts
     #[arg(long)]
     pub dry_run: bool,
@@ -144,6 +132,18 @@ pub struct RunArgs {
     /// End with exit code 1 if any file could not be read
     #[arg(long)]
     pub strict: bool,
+
+    /// Go on with a run that was stopped; without one, begin
+    #[arg(long)]
+    pub resume: bool,
+
+    /// Throw away a run that was stopped, and begin again
+    #[arg(long, conflicts_with = "resume")]
+    pub restart: bool,
+
+    /// Only the first so many images, in the order of their paths
+    #[arg(long, value_name = "N")]
+    pub limit: Option<NonZeroUsize>,
 }
 
 /// `headstock inspect`.

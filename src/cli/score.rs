@@ -68,18 +68,6 @@ pub struct ScoreArgs {
     /// How to run.
     #[command(flatten)]
     pub run: RunArgs,
-
-    /// Go on with a run that was stopped; without one, begin
-    #[arg(long)]
-    pub resume: bool,
-
-    /// Throw away a run that was stopped, and begin again
-    #[arg(long, conflicts_with = "resume")]
-    pub restart: bool,
-
-    /// Only the first so many images, in the order of their paths
-    #[arg(long, value_name = "N")]
-    pub limit: Option<NonZeroUsize>,
 }
 
 fn probability(text: &str) -> Result<f64, String> {

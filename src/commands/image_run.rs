@@ -30,8 +30,8 @@ pub(super) fn use_threads(threads: Option<NonZeroUsize>) -> Result<()> {
 }
 
 /// `--resume`, `--restart`.
-pub(super) const fn start(resume: bool, restart: bool) -> Start {
-    match (resume, restart) {
+pub(super) const fn start(args: &RunArgs) -> Start {
+    match (args.resume, args.restart) {
         (true, _) => Start::Resume,
         (_, true) => Start::Restart,
         _ => Start::Fresh,
@@ -44,13 +44,13 @@ pub(super) fn batch_size(args: &RunArgs, device: &Device) -> usize {
     args.batch_size.map_or(by_device, std::num::NonZero::get)
 }
 
-/// Refuses an `--out` that no file can be written to.
-pub(super) fn require_place(out: &Path) -> Result<()> {
-    if out.is_dir() || out.file_name().is_none() {
-        bail!("--out {} is a folder; give the name of a file", out.display());
+/// Refuses what a flag such as `--out` names where no file can be written to it.
+pub(super) fn require_place(flag: &str, path: &Path) -> Result<()> {
+    if path.is_dir() || path.file_name().is_none() {
+        bail!("{flag} {} is a folder; give the name of a file", path.display());
     }
-    match out.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()) {
-        Some(folder) => bail!("--out {}: the folder {} is not there", out.display(), folder.display()),
+    match path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()) {
+        Some(folder) => bail!("{flag} {}: the folder {} is not there", path.display(), folder.display()),
         None => Ok(()),
     }
 }

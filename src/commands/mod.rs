@@ -17,9 +17,13 @@ mod report;
 mod score;
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
+use serde::Serialize;
+
 use crate::cli::{Cli, Verb};
+use crate::whole_file::{WriteError, write_whole};
 use console::Console;
 
 /// How a verb ended that did not fail.
@@ -67,4 +71,12 @@ fn to_stdout(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> anyhow::Re
     write(&mut out)?;
     out.flush()?;
     Ok(())
+}
+
+/// Writes what a flag such as `--metrics` asks for: JSON that a person can read too.
+fn write_json(path: &Path, value: &impl Serialize) -> Result<(), WriteError> {
+    write_whole(path, |out| {
+        serde_json::to_writer_pretty(&mut *out, value)?;
+        out.write_all(b"\n")
+    })
 }

@@ -24,7 +24,7 @@ use output::Output;
 
 pub(super) fn run(args: &ExtractArgs, console: Console) -> Result<End> {
     let mut dataset = dataset::list(&args.images.images, is_candidate)?;
-    if let Some(limit) = args.limit {
+    if let Some(limit) = args.run.limit {
         dataset.limit(limit.get());
     }
     if args.dry_run {
@@ -41,7 +41,7 @@ pub(super) fn run(args: &ExtractArgs, console: Console) -> Result<End> {
     let provenance = provenance::of_run(&weights, &preprocess, options.background)?;
 
     let of = description(&dataset, &provenance, &options, &device, &output);
-    let start = image_run::start(args.resume, args.restart);
+    let start = image_run::start(&args.run);
     let mut journal = Journal::open(&output.partial(), &of, FEATURES, output.shard_rows, start)?;
 
     let engine = Reference::new(Network::new(weights.variant()), &weights, &device)?;

@@ -27,7 +27,7 @@ pub(super) struct Output {
 impl Output {
     pub(super) fn new(args: &ExtractArgs, dataset: &Dataset) -> Result<Self> {
         let path = args.out.clone();
-        image_run::require_place(&path)?;
+        image_run::require_place("--out", &path)?;
         image_run::require_images(dataset)?;
         let format = args.format.or_else(|| Format::of(&path)).unwrap_or(Format::Safetensors);
         let shard_rows = args.shard_rows.map(std::num::NonZero::get);

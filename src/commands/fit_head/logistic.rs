@@ -15,7 +15,7 @@ use crate::head::{Linear, Model};
 
 pub(super) fn learn(lesson: &Lesson, args: &LogisticArgs, console: Console) -> Result<Learnt> {
     let alphas = if args.alpha.is_empty() { Alphas::HalfDecades } else { Alphas::Listed(args.alpha.clone()) };
-    let mut dataset = DatasetBase::new(lesson.rows.clone(), Array1::from(lesson.labels.clone()));
+    let mut dataset = DatasetBase::new(lesson.rows.view(), Array1::from(lesson.labels.clone()));
     if let Some(weights) = &lesson.weights {
         dataset = dataset.with_weights(Array1::from(weights.clone()));
     }

@@ -13,7 +13,6 @@ mod labelled;
 mod learn;
 mod logistic;
 
-use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
@@ -21,12 +20,11 @@ use ndarray::Array2;
 use serde_json::{Value, json};
 
 use super::console::Console;
-use super::{End, to_stdout};
+use super::{End, image_run, to_stdout, write_json};
 use crate::cli::{ClassWeight, FitHeadArgs, HeadKind};
 use crate::counts::count;
 use crate::dataset::{stratified_folds, stratified_part};
 use crate::head::{Head, Scaler, softmax, temperature, thresholds};
-use crate::whole_file::write_whole;
 use duplicates::Duplicates;
 use held_out::Look;
 use labelled::Labelled;
@@ -38,10 +36,8 @@ const VALIDATION: f64 = 0.2;
 const OUT_OF_FOLD: &str = "out of fold";
 
 pub(super) fn run(args: &FitHeadArgs, console: Console) -> Result<End> {
-    if let Some(threads) = args.threads {
-        rayon::ThreadPoolBuilder::new().num_threads(threads.get()).build_global()?;
-    }
-    require_place(args)?;
+    image_run::use_threads(args.threads)?;
+    require_places(args)?;
     let all = Labelled::read(&args.embeddings, console)?;
     all.require_classes()?;
     let test = args.test.as_ref().map(|path| Labelled::read_test(path, &all, console)).transpose()?;
@@ -129,17 +125,13 @@ fn lesson(args: &FitHeadArgs, all: &Labelled, learnt_from: &[usize], console: Co
 }
 
 /// An error before the work rather than after it: what is written has a place, and it is no other file's.
-fn require_place(args: &FitHeadArgs) -> Result<()> {
+fn require_places(args: &FitHeadArgs) -> Result<()> {
     let is_same = |a: &Path, b: &Path| a == b || same_file::is_same_file(a, b).unwrap_or(false);
     let mut taken: Vec<&Path> =
         [Some(&args.embeddings), args.test.as_ref()].into_iter().flatten().map(|p| &**p).collect();
     for (flag, path) in [("--out", Some(&args.out)), ("--metrics", args.metrics.as_ref())] {
         let Some(path) = path else { continue };
-        ensure!(!path.is_dir(), "{flag} {} is a folder; give the name of a file", path.display());
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        if let Some(folder) = folder {
-            ensure!(folder.is_dir(), "{flag} {}: the folder {} is not there", path.display(), folder.display());
-        }
+        image_run::require_place(flag, path)?;
         ensure!(
             !taken.iter().any(|other| is_same(path, other)),
             "{flag} {} is a file that this run reads or writes already; give another name",
@@ -160,11 +152,7 @@ fn write_metrics(path: &Path, head: &Head, look: &Look<'_>, duplicates: &Duplica
     all["thresholds"] = json!(head.thresholds);
     all["fit"] = head.fit.clone();
     all["near_duplicates"] = duplicates.json();
-    write_whole(path, |out| {
-        serde_json::to_writer_pretty(&mut *out, &all)?;
-        out.write_all(b"\n")
-    })
-    .with_context(|| "the head is written, its numbers are not")
+    write_json(path, &all).context("the head is written, its numbers are not")
 }
 
 /// Probabilities in float64, as metrics take them.

@@ -26,7 +26,7 @@ use folders::Folders;
 use maps::Maps;
 
 pub(super) fn run(args: &ReportArgs, console: Console) -> Result<End> {
-    image_run::require_place(&args.out)?;
+    image_run::require_place("--out", &args.out)?;
     image_run::use_threads(args.threads)?;
     let head = Head::read(&args.head)?;
     let scores = args.scores.as_deref().map(Scores::read).transpose()?;

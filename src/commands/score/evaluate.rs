@@ -1,6 +1,5 @@
 //! `--evaluate`: how good the head is on images whose folders are named as its classes.
 
-use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Result, bail};
@@ -8,12 +7,11 @@ use ndarray::Array2;
 
 use super::results::Results;
 use crate::commands::console::Console;
-use crate::commands::to_stdout;
+use crate::commands::{to_stdout, write_json};
 use crate::counts::count;
 use crate::dataset::{Candidate, Dataset};
 use crate::head::Head;
 use crate::metrics::Metrics;
-use crate::whole_file::write_whole;
 
 /// Which of the dataset's classes are which of the head's, by name.
 pub(super) struct Labels(Vec<Option<usize>>);
@@ -71,10 +69,7 @@ pub(super) fn measure(
     let metrics =
         Metrics::new(classes, &truth, Array2::from_shape_vec((truth.len(), classes.len()), probabilities)?.view());
     if let Some(path) = json {
-        write_whole(path, |out| {
-            serde_json::to_writer_pretty(&mut *out, &metrics)?;
-            out.write_all(b"\n")
-        })?;
+        write_json(path, &metrics)?;
     }
     Ok(metrics)
 }

@@ -45,7 +45,7 @@ use sort_into::SortInto;
 use source::{Network, Rows, Source};
 
 pub(super) fn run(args: &ScoreArgs, console: Console) -> Result<End> {
-    image_run::require_place(&args.out)?;
+    image_run::require_place("--out", &args.out)?;
     image_run::use_threads(args.run.threads)?;
     let head = Head::read(&args.head)?;
     judge::require_telling_names(&head, args)?;
@@ -53,7 +53,7 @@ pub(super) fn run(args: &ScoreArgs, console: Console) -> Result<End> {
     let extras = Extras::new(args, &source.dataset, &head)?;
 
     let of = description(args, &source, &head)?;
-    let start = image_run::start(args.resume, args.restart);
+    let start = image_run::start(&args.run);
     let mut journal = Journal::open(&with_suffix(&args.out, ".partial"), &of, head.classes.len(), None, start)?;
     greet(args, console, &source, &head);
 

@@ -49,7 +49,7 @@ impl Source {
             (None, Some(embeddings)) => Self::embeddings(embeddings, head)?,
             (None, None) => bail!("give --images or --embeddings"),
         };
-        if let Some(limit) = args.limit {
+        if let Some(limit) = args.run.limit {
             source.dataset.limit(limit.get());
         }
         Ok(source)

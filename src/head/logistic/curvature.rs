@@ -1,7 +1,7 @@
 //! The shape of the problem, so that the solver need not find it out: a change of variables in which it is nearly round.
 //!
 //! The Hessian of each class is X' diag(p (1 - p)) X + alpha 1, and X'X spans many orders of magnitude: L-BFGS on the weights
-//! as they are takes hundreds of steps. With the mean of p (1 - p) over the classes and fits in the place of each one's own
+//! as they are crawls. With the mean of p (1 - p) over the classes and fits in the place of each one's own
 //! (Böhning's bound of 1992 puts the largest there can be), it is one matrix for all, L L', and in the variables V = L' W the
 //! Hessian is near 1: five to twenty-five steps, whatever the penalty.
 

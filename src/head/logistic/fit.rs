@@ -3,7 +3,7 @@
 use faer::MatRef;
 use linfa::DatasetBase;
 use linfa::traits::Fit;
-use ndarray::{Array1, Array2};
+use ndarray::{Array1, Array2, ArrayBase, Data, Ix2};
 
 use super::curvature::{Curvature, Preconditioner};
 use super::minimise::{Stop, minimise, penalise};
@@ -65,14 +65,14 @@ impl Fitted {
     }
 }
 
-impl Fit<Array2<f32>, Array1<usize>, LogisticError> for LogisticValidParams {
+impl<D: Data<Elem = f32>> Fit<ArrayBase<D, Ix2>, Array1<usize>, LogisticError> for LogisticValidParams {
     type Object = Fitted;
 
     /// Fits standardised records [N, F] with targets `[N]` below K, weights `[N]` where there are any.
     ///
     /// # Errors
     /// Where the dataset's parts do not belong together or hold numbers that are none.
-    fn fit(&self, dataset: &DatasetBase<Array2<f32>, Array1<usize>>) -> Result<Fitted, LogisticError> {
+    fn fit(&self, dataset: &DatasetBase<ArrayBase<D, Ix2>, Array1<usize>>) -> Result<Fitted, LogisticError> {
         let records = dataset.records().as_standard_layout();
         let labels: Vec<usize> = dataset.targets().to_vec();
         let ones = vec![1.0; records.nrows()];
@@ -98,7 +98,10 @@ impl Fit<Array2<f32>, Array1<usize>, LogisticError> for LogisticValidParams {
         let near = minimise(&objective, &best.guide, best.alpha, &start, FINAL).weights;
         let near: Vec<f64> = near.into_iter().map(f64::from).collect();
         let polished = minimise(&objective, &best.guide.widened(), best.alpha, &near, POLISH);
-        let parameters = span.as_ref().map_or_else(|| polished.weights.clone(), |span| span.back(&polished.weights));
+        let parameters = match &span {
+            Some(span) => span.back(&polished.weights),
+            None => polished.weights,
+        };
         let (loss, gap) = certify(&on(rows, all), &parameters, best.alpha);
 
         let features = rows.ncols();

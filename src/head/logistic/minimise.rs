@@ -137,7 +137,7 @@ fn evaluate<T: Number>(
     let weights = preconditioner.weights(&point.0);
     let mut value = objective.value(&weights);
     let penalty = penalise(&mut value.gradient, &weights, objective.parameters(), alpha);
-    let gradient = Point::new(preconditioner.gradient(value.gradient.clone()));
+    let gradient = Point::new(preconditioner.gradient(std::mem::take(&mut value.gradient)));
     Evaluation { point: point.clone(), cost: value.loss + penalty, weights, gradient, value }
 }
 

@@ -2,16 +2,17 @@
 //!
 //! ```text
 //! standardised rows [N, F] ─▶ span ────▶ path over alpha, strong to weak ─▶ the best ─▶ polish ─▶ Fitted
-//! labels, weights, folds      N < F:     float32; k fits without a fold      alpha       float64
-//!                             [N, N]     and one on all rows, at once
+//! labels, weights, folds      N < F:     float32; k fits, each without       alpha       all rows,
+//!                             [N, N]     its fold, at once                               float64
 //! ```
 //!
 //! What is minimised is the sum over the rows of weight times -ln p(own class), plus alpha/2 times the squared norm of the
 //! weights; intercepts are free. That is scikit-learn's `LogisticRegression(C=1/alpha)`, for two classes
 //! `C=2/alpha` (scikit-learn has one weight vector there, and the softmax has two that are each other's negative).
 //!
-//! Each penalty starts from where the optima of the two before point to. All fits of a penalty are one problem ([`objective`](self)), in
-//! variables in which it is nearly round (`curvature`), and L-BFGS takes ten to thirty passes over the rows for it.
+//! Each penalty starts from where the optima of the two before point to (`route`). All fits of a penalty are one problem
+//! (`objective`), in variables in which it is nearly round (`curvature`), and L-BFGS takes three to twenty-odd passes over the
+//! rows for it.
 //!
 //! linfa-logistic, with the same solver, stands aside: its log-sum-exp is shifted by the largest logit of the whole matrix,
 //! which loses rows far below it; cost and gradient are two passes on one thread; rows have no weights.

@@ -1,8 +1,8 @@
 //! The loss and its gradient, of all fits at once, in one pass over the rows.
 //!
-//! With k folds there are k + 1 fits: one on all rows but a fold, for each, and one on all rows. They see the same rows, so
-//! they are one matrix product: the C = (k + 1) K columns of all fits stand beside each other, and each number of a row is
-//! loaded once for all of them. With few classes that is what makes the product worth its memory traffic; and what a fit
+//! With k folds there are k fits of a penalty, each on all rows but a fold. They see the same rows, so they are one matrix
+//! product: the C = k K columns of all fits stand beside each other, and each number of a row is loaded once for all of them.
+//! (The fit on all rows, at the end, is one fit more, and alone.) With few classes that is what makes the product worth its memory traffic; and what a fit
 //! says of its own fold comes for nothing.
 //!
 //! ```text
