@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::embeddings::Format;
-use crate::engine::DeviceChoice;
+use crate::engine::{DeviceChoice, EngineChoice};
 use crate::image::{Preset, parse_background};
 use crate::inception::{FreezePoint, Variant};
 
@@ -120,6 +120,10 @@ pub struct RunArgs {
     /// auto, cpu, cuda, cuda:N or metal
     #[arg(long, default_value = "auto")]
     pub device: DeviceChoice,
+
+    /// What runs the network; the reference is slow, and there to be compared with
+    #[arg(long, value_enum, default_value_t = EngineChoice::Auto)]
+    pub engine: EngineChoice,
 
     /// Images that go through the network at a time [default: by device and threads]
     #[arg(long, value_name = "N")]

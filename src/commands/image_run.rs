@@ -6,6 +6,7 @@
 
 use std::num::NonZeroUsize;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use candle_core::Device;
@@ -108,7 +109,7 @@ pub(super) fn network_shown(variant: &str, device: &Device, batch_size: usize) -
 pub(super) fn through_network<'a>(
     dataset: &'a Dataset,
     loader: Loader,
-    engine: &'a dyn Engine,
+    engine: Arc<dyn Engine>,
     batch_size: usize,
     done: usize,
 ) -> impl Iterator<Item = Result<Batch>> + 'a {

@@ -5,14 +5,23 @@
 //! hold an [`Engine`] and do not know which one it is:
 //!
 //! - [`Reference`]: node by node on stock candle tensors, on any device. It is the oracle of every other engine.
+//! - [`Cpu`]: planned, on kernels of our own; the one that is meant to be used where there is no GPU.
+//!
+//! [`EngineChoice`] opens the right one.
 //!
 //! The borders are candle tensors. [`network_input`] makes the one that goes in.
 
+mod choice;
+pub mod cpu;
 mod device;
+mod global_average;
 mod input;
 mod reference;
 
+pub use choice::EngineChoice;
+pub use cpu::Cpu;
 pub use device::{DeviceChoice, DeviceError};
+pub use global_average::global_average;
 pub use input::network_input;
 pub use reference::Reference;
 

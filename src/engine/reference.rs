@@ -6,7 +6,7 @@
 use candle_core::{Device, Result, Tensor, bail};
 use rayon::prelude::*;
 
-use super::Engine;
+use super::{Engine, global_average};
 use crate::inception::{Network, Node, NodeId, Op, Window};
 use crate::weights::{Folded, Weights};
 
@@ -48,7 +48,7 @@ impl Reference {
                 (Op::MaxPool(window), _) => max_pool(inputs[0], window)?,
                 (Op::AveragePool { window, counts_padding }, _) => average_pool(inputs[0], window, *counts_padding)?,
                 (Op::Concat, _) => Tensor::cat(&inputs, 1)?,
-                (Op::GlobalAverage, _) => inputs[0].flatten_from(2)?.mean(2)?,
+                (Op::GlobalAverage, _) => global_average(inputs[0])?,
             };
             results[id] = Some(result);
             for &input in node.inputs.iter().filter(|&&input| self.last_readers[input] == id) {

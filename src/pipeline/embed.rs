@@ -1,10 +1,14 @@
 //! Batches of decoded images through the network.
 
-use candle_core::Result;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, sync_channel};
+
+use candle_core::{Result, bail};
 
 use super::Decoded;
 use crate::engine::{Engine, network_input};
-use crate::image::Normalise;
+use crate::image::{Normalise, Pixels};
 
 /// What became of some consecutive candidates.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -28,26 +32,29 @@ impl Batch {
 
 /// An iterator that runs decoded images through an engine, `batch_size` of them at a time; what could not be decoded
 /// travels along with its neighbours.
-pub struct Embed<'a, I> {
+///
+/// Two batches are on their way at any time: while the last images of one are finished, the threads that have nothing left of
+/// it take up the next.
+pub struct Embed<I> {
     decoded: I,
-    engine: &'a dyn Engine,
+    engine: Arc<dyn Engine>,
     normalise: Normalise,
     batch_size: usize,
+    /// In order; each has a channel of its own.
+    running: VecDeque<Receiver<Result<Batch>>>,
 }
 
-impl<'a, I: Iterator<Item = Decoded>> Embed<'a, I> {
+/// Batches on their way.
+const AHEAD: usize = 2;
+
+impl<I: Iterator<Item = Decoded>> Embed<I> {
     /// Puts the engine behind the decoder.
-    pub fn new(decoded: I, engine: &'a dyn Engine, normalise: Normalise, batch_size: usize) -> Self {
-        Self { decoded, engine, normalise, batch_size: batch_size.max(1) }
+    pub fn new(decoded: I, engine: Arc<dyn Engine>, normalise: Normalise, batch_size: usize) -> Self {
+        Self { decoded, engine, normalise, batch_size: batch_size.max(1), running: VecDeque::new() }
     }
-}
 
-impl<I: Iterator<Item = Decoded>> Iterator for Embed<'_, I> {
-    /// # Errors
-    /// Those of the engine.
-    type Item = Result<Batch>;
-
-    fn next(&mut self) -> Option<Result<Batch>> {
+    /// Collects a batch and sends it on its way; false where there are no candidates left.
+    fn send(&mut self) -> bool {
         let mut batch = Batch::default();
         let mut images = Vec::with_capacity(self.batch_size);
         while images.len() < self.batch_size {
@@ -59,14 +66,35 @@ impl<I: Iterator<Item = Decoded>> Iterator for Embed<'_, I> {
             }
         }
         if batch.candidates == 0 {
-            return None;
+            return false;
         }
-        if images.is_empty() {
-            return Some(Ok(batch));
-        }
-        let input = network_input(&images, &self.normalise, self.engine.device());
-        drop(images);
-        let rows = input.and_then(|input| self.engine.run(&input)?.flatten_all()?.to_vec1());
-        Some(rows.map(|rows| Batch { rows, ..batch }))
+        let (sender, receiver) = sync_channel(1);
+        let (engine, normalise) = (Arc::clone(&self.engine), self.normalise);
+        // Where the receiver is gone nobody wants the result any more.
+        rayon::spawn(move || drop(sender.send(run(engine.as_ref(), images, &normalise, batch))));
+        self.running.push_back(receiver);
+        true
     }
+}
+
+impl<I: Iterator<Item = Decoded>> Iterator for Embed<I> {
+    /// # Errors
+    /// Those of the engine.
+    type Item = Result<Batch>;
+
+    fn next(&mut self) -> Option<Result<Batch>> {
+        while self.running.len() < AHEAD && self.send() {}
+        let batch = self.running.pop_front()?;
+        Some(batch.recv().unwrap_or_else(|_| bail!("the network's thread ended early")))
+    }
+}
+
+/// Fills in the rows of a batch.
+fn run(engine: &dyn Engine, images: Vec<Pixels>, normalise: &Normalise, batch: Batch) -> Result<Batch> {
+    if images.is_empty() {
+        return Ok(batch);
+    }
+    let input = network_input(&images, normalise, engine.device())?;
+    drop(images);
+    Ok(Batch { rows: engine.run(&input)?.flatten_all()?.to_vec1()?, ..batch })
 }

@@ -4,6 +4,7 @@ use candle_core::{Device, Result, Tensor, bail};
 use ndarray::{ArrayView3, ArrayView4};
 
 use super::Batch;
+use crate::engine::global_average;
 use crate::inception::{FEATURES, Grid, Network, Variant};
 
 /// The last feature maps of a batch: [B, C, H, W], B being the images that could be read.
@@ -40,8 +41,8 @@ impl FeatureMaps {
             bail!("{} numbers of {images} images are no square maps", maps.len());
         }
         if images > 0 {
-            let maps = Tensor::from_slice(&maps, (images, FEATURES, places), &Device::Cpu)?;
-            batch.rows = maps.mean(2)?.flatten_all()?.to_vec1()?;
+            let maps = Tensor::from_slice(&maps, &shape, &Device::Cpu)?;
+            batch.rows = global_average(&maps)?.flatten_all()?.to_vec1()?;
         }
         Ok(Self { maps, shape })
     }

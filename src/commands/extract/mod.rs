@@ -16,7 +16,6 @@ use crate::cli::ExtractArgs;
 use crate::counts::count;
 use crate::dataset::{self, Dataset};
 use crate::embeddings::Provenance;
-use crate::engine::Reference;
 use crate::image::{DecodeOptions, is_candidate};
 use crate::inception::{FEATURES, Network};
 use crate::pipeline::{Journal, Loader};
@@ -40,17 +39,17 @@ pub(super) fn run(args: &ExtractArgs, console: Console) -> Result<End> {
     let device = args.run.device.open()?;
     let provenance = provenance::of_run(&weights, &preprocess, options.background)?;
 
-    let of = description(&dataset, &provenance, &options, &device, &output);
+    let of = description(args, &dataset, &provenance, &device, &output);
     let start = image_run::start(&args.run);
     let mut journal = Journal::open(&output.partial(), &of, FEATURES, output.shard_rows, start)?;
 
-    let engine = Reference::new(Network::new(weights.variant()), &weights, &device)?;
+    let engine = args.run.engine.open(Network::new(weights.variant()), &weights, &device)?;
     drop(weights);
     let batch_size = image_run::batch_size(&args.run, &device);
     greet(console, &dataset, &image_run::network_shown(&provenance.variant, &device, batch_size));
 
     let loader = Loader { root: dataset.root.clone(), options, preprocess };
-    let batches = image_run::through_network(&dataset, loader, &engine, batch_size, journal.candidates());
+    let batches = image_run::through_network(&dataset, loader, engine, batch_size, journal.candidates());
     match image_run::into_journal(batches, &mut journal, dataset.candidates.len(), console)? {
         Some(progress) => conclude(args, console, &dataset, &provenance, journal, &output, &progress),
         None => Ok(End::Interrupted),
@@ -85,9 +84,9 @@ fn conclude(
 
 /// All that decides what the rows are, so that a run is resumed only as what it was.
 fn description(
+    args: &ExtractArgs,
     dataset: &Dataset,
     provenance: &Provenance,
-    options: &DecodeOptions,
     device: &Device,
     output: &Output,
 ) -> Value {
@@ -97,8 +96,9 @@ fn description(
         "variant": provenance.variant,
         "preprocess": provenance.preprocess,
         "version": provenance.version,
-        "max-pixels": options.max_pixels,
+        "max-pixels": args.images.max_pixels,
         "device": image_run::device_kind(device),
+        "engine": args.run.engine.name(),
         "shard-rows": output.shard_rows,
     })
 }

@@ -2,6 +2,7 @@
 //! for none.
 
 use std::cell::OnceCell;
+use std::sync::Arc;
 
 use ::image::RgbImage;
 use anyhow::Result;
@@ -12,7 +13,7 @@ use crate::cli::BackboneArgs;
 use crate::commands::activation_maps::{self, ActivationMaps};
 use crate::commands::backbone::{self, OfHead};
 use crate::commands::console::Console;
-use crate::engine::Reference;
+use crate::engine::{Engine, EngineChoice};
 use crate::head::Head;
 use crate::image::{DecodeOptions, Preprocess};
 use crate::pipeline::{Decoded, Embed, FeatureMaps};
@@ -31,7 +32,7 @@ pub(super) struct Maps<'a> {
 /// The network up to the features that maps are drawn of.
 struct Network<'a> {
     maps: ActivationMaps<'a>,
-    engine: Reference,
+    engine: Arc<dyn Engine>,
     preprocess: Preprocess,
     options: DecodeOptions,
 }
@@ -68,7 +69,7 @@ impl<'a> Network<'a> {
         activation_maps::linear(head)?;
         let OfHead { weights, preprocess, background } = backbone::of_head(head, args)?;
         let (maps, nodes) = ActivationMaps::new(head, weights.variant(), preprocess)?;
-        let engine = Reference::new(nodes, &weights, &Device::Cpu)?;
+        let engine = EngineChoice::Auto.open(nodes, &weights, &Device::Cpu)?;
         Ok(Self { maps, engine, preprocess, options: DecodeOptions { background, ..DecodeOptions::default() } })
     }
 
@@ -79,7 +80,7 @@ impl<'a> Network<'a> {
             candidate,
             pixels: image(spoke).map(|picture| self.preprocess.apply(&picture)).ok_or_else(String::new),
         });
-        let batch = Embed::new(decoded, &self.engine, self.preprocess.normalise, asked.len()).next();
+        let batch = Embed::new(decoded, Arc::clone(&self.engine), self.preprocess.normalise, asked.len()).next();
         let mut batch = batch.transpose()?.unwrap_or_default();
         let features = FeatureMaps::take(&mut batch)?;
         let mut drawn = vec![None; asked.len()];

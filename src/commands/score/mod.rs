@@ -31,7 +31,6 @@ use crate::cli::ScoreArgs;
 use crate::counts::{count, thousands};
 use crate::dataset::Dataset;
 use crate::embeddings::EmbeddingsFile;
-use crate::engine::Reference;
 use crate::head::Head;
 use crate::inception;
 use crate::pipeline::Journal;
@@ -98,7 +97,7 @@ fn score_images(
     journal: &mut Journal,
     console: Console,
 ) -> Result<Option<Progress>> {
-    let Network { weights, device, loader, batch_size } = network;
+    let Network { weights, device, engine, loader, batch_size } = network;
     let (nodes, explainer) = match &extras.explain {
         None => (inception::Network::new(weights.variant()), None),
         Some(folder) => {
@@ -107,10 +106,10 @@ fn score_images(
             (nodes, Some(explainer))
         }
     };
-    let engine = Reference::new(nodes, &weights, &device)?;
+    let engine = engine.open(nodes, &weights, &device)?;
     drop(weights);
     let mut first = journal.candidates();
-    let rows = image_run::through_network(dataset, loader, &engine, batch_size, first);
+    let rows = image_run::through_network(dataset, loader, engine, batch_size, first);
     let batches = rows.map(|batch| {
         let judged = match &explainer {
             Some(explainer) => explainer.judge(head, batch?, first)?,
@@ -200,6 +199,7 @@ fn description(args: &ScoreArgs, source: &Source, head: &Head) -> Result<Value> 
             Rows::Network(network) => image_run::device_kind(&network.device),
             Rows::File(_) => image_run::device_kind(&Device::Cpu),
         },
+        "engine": args.run.engine.name(),
         "input": if args.images.is_some() { "images" } else { "embeddings" },
         "threshold": args.threshold,
         "explain": explain,

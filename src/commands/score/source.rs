@@ -10,6 +10,7 @@ use crate::commands::backbone::{self, OfHead};
 use crate::commands::{image_run, provenance};
 use crate::dataset::{self, Candidate, Dataset};
 use crate::embeddings::EmbeddingsFile;
+use crate::engine::EngineChoice;
 use crate::head::Head;
 use crate::image::{DecodeOptions, is_candidate};
 use crate::pipeline::{Batch, Loader};
@@ -37,6 +38,7 @@ pub(super) enum Rows {
 pub(super) struct Network {
     pub(super) weights: Weights,
     pub(super) device: Device,
+    pub(super) engine: EngineChoice,
     pub(super) loader: Loader,
     pub(super) batch_size: usize,
 }
@@ -63,7 +65,8 @@ impl Source {
         let device = args.run.device.open()?;
         let batch_size = image_run::batch_size(&args.run, &device);
         let loader = Loader { root: dataset.root.clone(), options, preprocess };
-        Ok(Self { dataset, rows: Rows::Network(Box::new(Network { weights, device, loader, batch_size })) })
+        let network = Network { weights, device, engine: args.run.engine, loader, batch_size };
+        Ok(Self { dataset, rows: Rows::Network(Box::new(network)) })
     }
 
     fn embeddings(path: &Path, head: &Head) -> Result<Self> {

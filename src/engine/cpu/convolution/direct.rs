@@ -1,0 +1,103 @@
+//! A convolution as a sum over taps and channels: the register tile walks over pixels, whichever they are.
+
+use super::super::kernels::{Kernels, Product};
+use super::super::map::Map;
+use super::super::memory::Memory;
+use super::super::scratch::Scratch;
+use super::{Numbers, in_panels};
+use crate::inception::Convolution;
+
+/// Numbers of the inputs of a block, at most: they are read once a panel, and are to stay in the second cache.
+const BLOCK: usize = 40 << 10;
+
+pub(super) struct Direct {
+    /// [panels, taps, run, panel].
+    weights: Memory,
+    bias: Memory,
+    floor: f32,
+    /// Pixels of a block.
+    block: usize,
+    /// [rows, columns] of taps that are pointers of their own. A row of the kernel is one run where nothing pads it.
+    taps: [usize; 2],
+    /// Numbers at each.
+    run: usize,
+}
+
+impl Direct {
+    pub(super) fn new(shape: &Convolution, numbers: Numbers<'_>, kernels: &dyn Kernels) -> Self {
+        let (panel, tile) = (kernels.panel(), kernels.tile());
+        let [out, channels, height, width] = shape.kernel_shape();
+        let depth = channels * height * width;
+        let mut weights = Memory::zeroed(out.next_multiple_of(panel) * depth);
+        for (k, kernel) in numbers.kernel.chunks_exact(depth).enumerate() {
+            let column = &mut weights[k / panel * depth * panel + k % panel..];
+            for (c, plane) in kernel.chunks_exact(height * width).enumerate() {
+                for (tap, &weight) in plane.iter().enumerate() {
+                    column[(tap * channels + c) * panel] = weight;
+                }
+            }
+        }
+        let (taps, run) = match shape.window.padding {
+            [_, 0] => ([height, 1], width * channels),
+            _ => ([height, width], channels),
+        };
+        let block = (BLOCK / depth / tile).clamp(2, 16) * tile;
+        Self { weights, bias: in_panels(numbers.bias, panel), floor: numbers.floor, block, taps, run }
+    }
+
+    pub(super) fn blocks(&self, output: &Map) -> usize {
+        (output.images * output.pixels()).div_ceil(self.block)
+    }
+
+    /// # Safety
+    /// As [`super::Convolution::run`], and the input's channels lie side by side where rows of the kernel are runs.
+    pub(super) unsafe fn run(
+        &self,
+        shape: &Convolution,
+        kernels: &dyn Kernels,
+        zeros: &[f32],
+        scratch: &mut Scratch,
+        [input, output]: [&Map; 2],
+        block: usize,
+    ) {
+        let tile = kernels.tile();
+        let window = &shape.window;
+        let first = block * self.block;
+        let last = (first + self.block).min(output.images * output.pixels());
+        let [rows, columns] = self.taps;
+        let taps = rows * columns;
+        scratch.outputs.clear();
+        scratch.inputs.clear();
+        scratch.inputs.resize((last - first).next_multiple_of(tile) * taps, std::ptr::null());
+        let [mut image, mut y, mut x] = output.position(first);
+        for pixel in 0..last - first {
+            scratch.outputs.push(output.at(image, y, x));
+            let to = pixel / tile * tile * taps + pixel % tile;
+            for tap in 0..taps {
+                let at = [y * window.stride + tap / columns, x * window.stride + tap % columns];
+                let from = input.tap(image, at[0], at[1], window.padding);
+                scratch.inputs[to + tap * tile] = from.map_or(zeros.as_ptr(), <*mut f32>::cast_const);
+            }
+            x += 1;
+            if x == output.size[1] {
+                (x, y) = (0, y + 1);
+                if y == output.size[0] {
+                    (y, image) = (0, image + 1);
+                }
+            }
+        }
+        let job = Product {
+            inputs: &scratch.inputs,
+            taps,
+            run: self.run,
+            weights: &self.weights,
+            bias: &self.bias,
+            floor: self.floor,
+            outputs: &scratch.outputs,
+            channels: shape.out_channels,
+            shift: [0, 0],
+        };
+        // SAFETY: each tap is `run` numbers of the input or zeros, each output one of the block's pixels.
+        unsafe { kernels.product(&job) }
+    }
+}

@@ -1,0 +1,100 @@
+//! A convolution that is ready to run: its way chosen, its weights laid out for that way.
+//!
+//! Work comes in blocks that know nothing of each other, so that one thread can take them one after the other, or many at once;
+//! the bits are the same.
+#![expect(unsafe_code, reason = "follows the pointers of maps")]
+
+mod direct;
+mod filtered;
+
+use super::algorithm::Algorithm;
+use super::kernels::Kernels;
+use super::map::Map;
+use super::memory::Memory;
+use super::scratch::Scratch;
+use crate::inception;
+use direct::Direct;
+use filtered::Filtered;
+
+/// A convolution with a bias and a floor, ready to run.
+pub struct Convolution {
+    ready: Ready,
+    shape: inception::Convolution,
+}
+
+enum Ready {
+    Direct(Direct),
+    Filtered(Filtered),
+}
+
+/// The numbers of a convolution: max(floor, bias + convolution).
+#[derive(Clone, Copy)]
+pub struct Numbers<'a> {
+    /// `[out, in, height, width]`.
+    pub kernel: &'a [f32],
+    /// `[out]`.
+    pub bias: &'a [f32],
+    /// 0 for ReLU, minus infinity for none.
+    pub floor: f32,
+}
+
+impl Convolution {
+    /// Lays the weights out for kernels, by an algorithm.
+    pub fn new(
+        shape: inception::Convolution,
+        algorithm: Algorithm,
+        numbers: Numbers<'_>,
+        kernels: &dyn Kernels,
+    ) -> Self {
+        let ready = match algorithm {
+            Algorithm::Direct => Ready::Direct(Direct::new(&shape, numbers, kernels)),
+            Algorithm::Filtered { filter } => Ready::Filtered(Filtered::new(&shape, filter, numbers, kernels)),
+        };
+        Self { ready, shape }
+    }
+
+    /// Numbers of scratch that a block needs.
+    pub fn scratch(&self) -> usize {
+        match &self.ready {
+            Ready::Direct(_) => 0,
+            Ready::Filtered(filtered) => filtered.scratch(&self.shape),
+        }
+    }
+
+    /// Blocks that the work comes in.
+    pub fn blocks(&self, output: &Map) -> usize {
+        match &self.ready {
+            Ready::Direct(direct) => direct.blocks(output),
+            Ready::Filtered(filtered) => filtered.blocks(output),
+        }
+    }
+
+    /// Computes one block.
+    ///
+    /// # Safety
+    /// Both maps are memory that lives, of the shapes of this convolution; nobody writes the input and nobody else touches
+    /// the output's pixels of this block meanwhile. `zeros` are as many as the input has channels.
+    pub unsafe fn run(
+        &self,
+        kernels: &dyn Kernels,
+        zeros: &[f32],
+        scratch: &mut Scratch,
+        maps: [&Map; 2],
+        block: usize,
+    ) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            match &self.ready {
+                Ready::Direct(direct) => direct.run(&self.shape, kernels, zeros, scratch, maps, block),
+                Ready::Filtered(filtered) => filtered.run(&self.shape, kernels, zeros, scratch, maps, block),
+            }
+        }
+    }
+}
+
+/// A vector in whole panels, zeros at its end.
+fn in_panels(numbers: &[f32], panel: usize) -> Memory {
+    let mut padded = Memory::zeroed(numbers.len().next_multiple_of(panel));
+    padded[..numbers.len()].copy_from_slice(numbers);
+    padded
+}

@@ -1,0 +1,308 @@
+//! The transforms of the data in minimal filtering, on as many channels at a time as a vector holds.
+//!
+//! Plain loops over arrays, without closures: a closure that the compiler does not inline is compiled without the
+//! instructions of its caller, and each vector operation in it becomes a call (measured: three times slower).
+
+use pulp::{Simd, WithSimd};
+
+use super::super::minimal_filtering::{Coefficients, MinimalFilter};
+use super::{load, store};
+
+/// B' of some tiles: from pixels to as many numbers at the points.
+pub struct InputTransform<'a> {
+    /// The filter, along each axis that `square` says.
+    pub filter: MinimalFilter,
+    /// Along both axes, or along one.
+    pub square: bool,
+    /// [tiles, places]: where each pixel of each tile begins; n or n x n places.
+    pub pixels: &'a [*const f32],
+    /// Readable from each pixel on; a multiple of the vector.
+    pub channels: usize,
+    /// [places, tiles, channels]: the numbers go there, one place `step` numbers after the other.
+    pub values: *mut f32,
+    /// From one place to the next.
+    pub step: usize,
+}
+
+/// A' of some tiles: from numbers at the points to pixels, max(floor, bias + number).
+pub struct OutputTransform<'a> {
+    /// The filter, along each axis that `square` says.
+    pub filter: MinimalFilter,
+    /// Along both axes, or along one.
+    pub square: bool,
+    /// [places, tiles, channels], one place `step` numbers after the other; n or n x n places.
+    pub values: *const f32,
+    /// From one place to the next.
+    pub step: usize,
+    /// [tiles, outputs]: where each pixel's channels go; m or m x m pixels.
+    pub pixels: &'a [*mut f32],
+    /// A multiple of the vector.
+    pub channels: usize,
+    /// At least `[channels]`.
+    pub bias: &'a [f32],
+    /// 0 for ReLU, minus infinity for none.
+    pub floor: f32,
+}
+
+pub(super) struct RunInput<'a, 'b>(pub(super) &'a InputTransform<'b>);
+pub(super) struct RunOutput<'a, 'b>(pub(super) &'a OutputTransform<'b>);
+
+impl WithSimd for RunInput<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let job = self.0;
+        // SAFETY: pointers and lengths are as InputTransform promises.
+        unsafe {
+            match (job.filter.points(), job.square) {
+                (4, true) => input_square::<S, 1, 4>(simd, job),
+                (4, false) => input_line::<S, 1, 4>(simd, job),
+                (6, true) => input_square::<S, 2, 6>(simd, job),
+                (6, false) => input_line::<S, 2, 6>(simd, job),
+                (8, true) => input_square::<S, 3, 8>(simd, job),
+                (8, false) => input_line::<S, 3, 8>(simd, job),
+                (10, _) => input_line::<S, 4, 10>(simd, job),
+                _ => input_line::<S, 5, 12>(simd, job),
+            }
+        }
+    }
+}
+
+impl WithSimd for RunOutput<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let job = self.0;
+        // SAFETY: pointers and lengths are as OutputTransform promises.
+        unsafe {
+            match (job.filter.points(), job.filter.outputs, job.square) {
+                (4, _, true) => output_square::<S, 1, 4, 2>(simd, job),
+                (4, _, false) => output_line::<S, 1, 4, 2>(simd, job),
+                (6, 2, true) => output_square::<S, 2, 6, 2>(simd, job),
+                (6, 2, false) => output_line::<S, 2, 6, 2>(simd, job),
+                (6, _, true) => output_square::<S, 2, 6, 4>(simd, job),
+                (6, _, false) => output_line::<S, 2, 6, 4>(simd, job),
+                (8, 2, true) => output_square::<S, 3, 8, 2>(simd, job),
+                (8, 2, false) => output_line::<S, 3, 8, 2>(simd, job),
+                (8, 4, true) => output_square::<S, 3, 8, 4>(simd, job),
+                (8, 4, false) => output_line::<S, 3, 8, 4>(simd, job),
+                (8, _, true) => output_square::<S, 3, 8, 6>(simd, job),
+                (8, _, false) => output_line::<S, 3, 8, 6>(simd, job),
+                (10, _, _) => output_line::<S, 4, 10, 4>(simd, job),
+                _ => output_line::<S, 5, 12, 6>(simd, job),
+            }
+        }
+    }
+}
+
+/// # Safety
+/// As [`InputTransform`] promises.
+#[inline(always)]
+unsafe fn input_line<S: Simd, const P: usize, const N: usize>(simd: S, job: &InputTransform<'_>) {
+    let transform = Transform::<S, P>::new(simd, &job.filter);
+    let zero = simd.splat_f32s(0.0);
+    for (tile, pixels) in job.pixels.chunks_exact(N).enumerate() {
+        for channel in (0..job.channels).step_by(S::F32_LANES) {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let mut line = [zero; N];
+                for i in 0..N {
+                    line[i] = load::<S>(pixels[i].add(channel));
+                }
+                let mut to = job.values.add(tile * job.channels + channel);
+                for value in transform.input::<N>(line) {
+                    store::<S>(to, value);
+                    to = to.wrapping_add(job.step);
+                }
+            }
+        }
+    }
+}
+
+/// # Safety
+/// As [`InputTransform`] promises.
+#[inline(always)]
+unsafe fn input_square<S: Simd, const P: usize, const N: usize>(simd: S, job: &InputTransform<'_>) {
+    let transform = Transform::<S, P>::new(simd, &job.filter);
+    let zero = simd.splat_f32s(0.0);
+    for (tile, pixels) in job.pixels.chunks_exact(N * N).enumerate() {
+        for channel in (0..job.channels).step_by(S::F32_LANES) {
+            let mut half = [[zero; N]; N];
+            // SAFETY: the caller's promise.
+            unsafe {
+                for x in 0..N {
+                    let mut column = [zero; N];
+                    for y in 0..N {
+                        column[y] = load::<S>(pixels[y * N + x].add(channel));
+                    }
+                    let column = transform.input::<N>(column);
+                    for y in 0..N {
+                        half[y][x] = column[y];
+                    }
+                }
+                let mut to = job.values.add(tile * job.channels + channel);
+                for row in half {
+                    for value in transform.input::<N>(row) {
+                        store::<S>(to, value);
+                        to = to.wrapping_add(job.step);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// # Safety
+/// As [`OutputTransform`] promises.
+#[inline(always)]
+unsafe fn output_line<S: Simd, const P: usize, const N: usize, const M: usize>(simd: S, job: &OutputTransform<'_>) {
+    let transform = Transform::<S, P>::new(simd, &job.filter);
+    let floor = simd.splat_f32s(job.floor);
+    let zero = simd.splat_f32s(0.0);
+    for (tile, pixels) in job.pixels.chunks_exact(M).enumerate() {
+        for channel in (0..job.channels).step_by(S::F32_LANES) {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let from = job.values.add(tile * job.channels + channel);
+                let bias = load::<S>(job.bias.as_ptr().add(channel));
+                let mut line = [zero; N];
+                for i in 0..N {
+                    line[i] = load::<S>(from.add(i * job.step));
+                }
+                let outputs = transform.output::<N, M>(line);
+                for i in 0..M {
+                    store::<S>(pixels[i].add(channel), simd.max_f32s(simd.add_f32s(outputs[i], bias), floor));
+                }
+            }
+        }
+    }
+}
+
+/// # Safety
+/// As [`OutputTransform`] promises.
+#[inline(always)]
+unsafe fn output_square<S: Simd, const P: usize, const N: usize, const M: usize>(simd: S, job: &OutputTransform<'_>) {
+    let transform = Transform::<S, P>::new(simd, &job.filter);
+    let floor = simd.splat_f32s(job.floor);
+    let zero = simd.splat_f32s(0.0);
+    for (tile, pixels) in job.pixels.chunks_exact(M * M).enumerate() {
+        for channel in (0..job.channels).step_by(S::F32_LANES) {
+            let mut half = [[zero; N]; M];
+            // SAFETY: the caller's promise.
+            unsafe {
+                let from = job.values.add(tile * job.channels + channel);
+                let bias = load::<S>(job.bias.as_ptr().add(channel));
+                for x in 0..N {
+                    let mut column = [zero; N];
+                    for y in 0..N {
+                        column[y] = load::<S>(from.add((y * N + x) * job.step));
+                    }
+                    let column = transform.output::<N, M>(column);
+                    for y in 0..M {
+                        half[y][x] = column[y];
+                    }
+                }
+                for y in 0..M {
+                    let row = transform.output::<N, M>(half[y]);
+                    for x in 0..M {
+                        let output = simd.max_f32s(simd.add_f32s(row[x], bias), floor);
+                        store::<S>(pixels[y * M + x].add(channel), output);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The most outputs of a filter.
+const OUTPUTS: usize = 6;
+
+/// The coefficients, each in all lanes of a vector.
+struct Transform<S: Simd, const P: usize> {
+    simd: S,
+    pairs: [S::f32s; P],
+    negative: [S::f32s; P],
+    whole: [S::f32s; P],
+    part: [[S::f32s; P]; P],
+    powers: [[S::f32s; P]; OUTPUTS],
+}
+
+impl<S: Simd, const P: usize> Transform<S, P> {
+    #[inline(always)]
+    fn new(simd: S, filter: &MinimalFilter) -> Self {
+        let Coefficients { pairs, whole, part } = filter.coefficients::<P>();
+        let zero = simd.splat_f32s(0.0);
+        let mut transform = Self {
+            simd,
+            pairs: [zero; P],
+            negative: [zero; P],
+            whole: [zero; P],
+            part: [[zero; P]; P],
+            powers: [[zero; P]; OUTPUTS],
+        };
+        for p in 0..P {
+            transform.pairs[p] = simd.splat_f32s(pairs[p]);
+            transform.negative[p] = simd.splat_f32s(-pairs[p]);
+            transform.whole[p] = simd.splat_f32s(whole[p]);
+            for k in 0..P {
+                transform.part[p][k] = simd.splat_f32s(part[p][k]);
+            }
+            let mut power = 1.0;
+            for i in 0..OUTPUTS {
+                transform.powers[i][p] = simd.splat_f32s(power);
+                power *= pairs[p];
+            }
+        }
+        transform
+    }
+
+    /// B' x, where N = 2 P + 2. Even and odd parts apart, see [`super::super::minimal_filtering`].
+    #[inline(always)]
+    fn input<const N: usize>(&self, x: [S::f32s; N]) -> [S::f32s; N] {
+        let simd = self.simd;
+        let mut y = x;
+        let (mut zero, mut infinity) = (x[2 * P], x[2 * P + 1]);
+        for k in 0..P {
+            zero = simd.mul_add_e_f32s(self.whole[k], x[2 * k], zero);
+            infinity = simd.mul_add_e_f32s(self.whole[k], x[2 * k + 1], infinity);
+        }
+        y[0] = zero;
+        y[N - 1] = infinity;
+        for p in 0..P {
+            let (mut even, mut odd) = (x[2 * P], x[2 * P - 1]);
+            for k in 0..P - 1 {
+                even = simd.mul_add_e_f32s(self.part[p][k], x[2 * k + 2], even);
+                odd = simd.mul_add_e_f32s(self.part[p][k], x[2 * k + 1], odd);
+            }
+            y[2 * p + 1] = simd.mul_add_e_f32s(self.pairs[p], odd, even);
+            y[2 * p + 2] = simd.mul_add_e_f32s(self.negative[p], odd, even);
+        }
+        y
+    }
+
+    /// A' x: even powers see the sums of pairs, odd ones their differences.
+    #[inline(always)]
+    fn output<const N: usize, const M: usize>(&self, x: [S::f32s; N]) -> [S::f32s; M] {
+        let simd = self.simd;
+        let (mut sums, mut differences) = (self.pairs, self.pairs);
+        for p in 0..P {
+            sums[p] = simd.add_f32s(x[2 * p + 1], x[2 * p + 2]);
+            differences[p] = simd.sub_f32s(x[2 * p + 1], x[2 * p + 2]);
+        }
+        let mut y = [x[0]; M];
+        for p in 0..P {
+            y[0] = simd.add_f32s(y[0], sums[p]);
+        }
+        for i in 1..M {
+            let of = if i % 2 == 0 { &sums } else { &differences };
+            y[i] = simd.mul_f32s(self.powers[i][0], of[0]);
+            for p in 1..P {
+                y[i] = simd.mul_add_e_f32s(self.powers[i][p], of[p], y[i]);
+            }
+        }
+        y[M - 1] = simd.add_f32s(y[M - 1], x[N - 1]);
+        y
+    }
+}

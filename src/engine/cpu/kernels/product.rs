@@ -1,0 +1,127 @@
+//! Pixels times weights: the loop where nearly all of the time goes.
+
+use std::array::from_fn;
+
+use pulp::{Simd, WithSimd};
+
+use super::{load, store};
+
+/// A block of pixels times all weights of a convolution: for each pixel and output channel
+/// max(floor, bias + sum over taps and numbers of input * weight).
+///
+/// The sum runs over the taps and numbers in their order, whatever the block, so the bits of a pixel are its own.
+pub struct Product<'a> {
+    /// [tiles, taps, tile]: where each pixel's numbers of each tap begin. The last tile may have fewer pixels; its places
+    /// are there.
+    pub inputs: &'a [*const f32],
+    /// Taps.
+    pub taps: usize,
+    /// Numbers at each tap, readable from each input on.
+    pub run: usize,
+    /// [panels, taps, run, panel], zeros past the last channel.
+    pub weights: &'a [f32],
+    /// [panels, panel].
+    pub bias: &'a [f32],
+    /// 0 for ReLU, minus infinity for none.
+    pub floor: f32,
+    /// `[pixels]`: where each pixel's channels go, `channels` numbers that are nobody else's.
+    pub outputs: &'a [*mut f32],
+    /// Output channels.
+    pub channels: usize,
+    /// Numbers to be added to each input and each output.
+    pub shift: [usize; 2],
+}
+
+pub(super) struct Run<'a, 'b, const M: usize, const V: usize>(pub(super) &'a Product<'b>);
+
+impl<const M: usize, const V: usize> WithSimd for Run<'_, '_, M, V> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let job = self.0;
+        let panel = V * S::F32_LANES;
+        let depth = job.taps * job.run;
+        for (panel_index, weights) in job.weights.chunks_exact(depth * panel).enumerate() {
+            let first = panel_index * panel;
+            let bias = &job.bias[first..first + panel];
+            let channels = panel.min(job.channels - first);
+            for (outputs, inputs) in job.outputs.chunks(M).zip(job.inputs.chunks(job.taps * M)) {
+                let tile = Tile { job, inputs, outputs, weights, bias, first, channels };
+                // SAFETY: chunks are of the lengths that Tile asks for, and pointers are as Product promises.
+                unsafe {
+                    match outputs.len() {
+                        rows if rows == M => tile.run::<S, M, M, V>(simd),
+                        1 => tile.run::<S, 1, M, V>(simd),
+                        2 => tile.run::<S, 2, M, V>(simd),
+                        3 => tile.run::<S, 3, M, V>(simd),
+                        4 => tile.run::<S, 4, M, V>(simd),
+                        5 => tile.run::<S, 5, M, V>(simd),
+                        6 => tile.run::<S, 6, M, V>(simd),
+                        7 => tile.run::<S, 7, M, V>(simd),
+                        8 => tile.run::<S, 8, M, V>(simd),
+                        9 => tile.run::<S, 9, M, V>(simd),
+                        10 => tile.run::<S, 10, M, V>(simd),
+                        _ => tile.run::<S, 11, M, V>(simd),
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Some pixels times one panel.
+struct Tile<'a, 'b> {
+    job: &'a Product<'b>,
+    /// [taps, M].
+    inputs: &'a [*const f32],
+    outputs: &'a [*mut f32],
+    /// [taps, run, panel].
+    weights: &'a [f32],
+    /// `[panel]`.
+    bias: &'a [f32],
+    /// The panel's first channel.
+    first: usize,
+    /// Channels of the panel that there are.
+    channels: usize,
+}
+
+impl Tile<'_, '_> {
+    /// R pixels, of a place for M.
+    ///
+    /// # Safety
+    /// Lengths are as above, with R outputs; pointers are as [`Product`] promises.
+    #[inline(always)]
+    unsafe fn run<S: Simd, const R: usize, const M: usize, const V: usize>(&self, simd: S) {
+        let [shift_in, shift_out] = self.job.shift;
+        // SAFETY: the caller's promise, for each pointer that is followed below.
+        unsafe {
+            let start: [S::f32s; V] = from_fn(|v| load::<S>(self.bias.as_ptr().add(v * S::F32_LANES)));
+            let mut sums = [start; R];
+            let mut weights = self.weights.as_ptr();
+            for taps in self.inputs.chunks_exact(M) {
+                let rows: [*const f32; R] = from_fn(|r| taps[r].add(shift_in));
+                for k in 0..self.job.run {
+                    let these: [S::f32s; V] = from_fn(|v| load::<S>(weights.add(v * S::F32_LANES)));
+                    for r in 0..R {
+                        let number = simd.splat_f32s(*rows[r].add(k));
+                        for v in 0..V {
+                            sums[r][v] = simd.mul_add_e_f32s(number, these[v], sums[r][v]);
+                        }
+                    }
+                    weights = weights.add(V * S::F32_LANES);
+                }
+            }
+            let floor = simd.splat_f32s(self.job.floor);
+            for (r, sums) in sums.into_iter().enumerate() {
+                let to = self.outputs[r].add(shift_out + self.first);
+                let sums = sums.map(|sum| simd.max_f32s(sum, floor));
+                if self.channels == V * S::F32_LANES {
+                    sums.into_iter().enumerate().for_each(|(v, sum)| store::<S>(to.add(v * S::F32_LANES), sum));
+                } else {
+                    to.copy_from_nonoverlapping(sums.as_ptr().cast(), self.channels);
+                }
+            }
+        }
+    }
+}

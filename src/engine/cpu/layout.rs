@@ -1,0 +1,114 @@
+//! Where the buffers of a program lie in one piece of memory, for images of one size.
+//!
+//! Steps on large maps are taken one image at a time, so that what one wrote is still near when the next one reads it. Small
+//! maps fill too few register tiles and use the weights too seldom: from some step on, a group of images goes together.
+//!
+//! ```text
+//! image 1: ▪▪▪▪▪▪▪▪▪▪╮
+//! image 2: ▪▪▪▪▪▪▪▪▪▪┼─▶ together: ▪▪▪▪▪▪
+//! image 3: ▪▪▪▪▪▪▪▪▪▪╯
+//! ```
+//!
+//! Buffers share memory where they are not alive at the same time.
+
+use super::program::{Place, Program};
+
+/// Maps with fewer pixels than this go together.
+const SMALL: usize = 128;
+/// Numbers in a cache line.
+const LINE: usize = 16;
+
+/// The lie of the buffers.
+#[derive(Debug)]
+pub struct Layout {
+    /// The first step on the whole group.
+    pub together: usize,
+    /// By buffer.
+    pub slots: Vec<Slot>,
+    /// Numbers of memory.
+    pub len: usize,
+}
+
+/// Where a buffer lies.
+#[derive(Clone, Copy, Debug)]
+pub struct Slot {
+    /// Its first number.
+    pub offset: usize,
+    /// `[height, width]`.
+    pub size: [usize; 2],
+    /// Whether it has room for the group, or for one image.
+    pub group: bool,
+    /// Numbers of an image.
+    pub image: usize,
+}
+
+impl Layout {
+    /// Lays out a program for images of this size, [channels, height, width] of each node's result being known.
+    pub fn new(program: &Program, shapes: &[[usize; 3]], group: usize) -> Self {
+        let pixels = |place: &Place| {
+            let node = place.buffer.map_or(0, |buffer| program.buffers[buffer].node);
+            shapes[node][1] * shapes[node][2]
+        };
+        let large = |step: &super::program::Step| pixels(&step.input).max(pixels(&step.output)) >= SMALL;
+        let together = program.steps.iter().rposition(large).map_or(0, |last| last + 1);
+
+        // From the first step that touches a buffer to the last one.
+        let end = program.steps.len();
+        let mut alive = vec![(end, 0); program.buffers.len()];
+        let mut touch = |place: &Place, step: usize| {
+            if let Some(buffer) = place.buffer {
+                let (from, to) = alive[buffer];
+                alive[buffer] = (step.min(from), step.max(to));
+            }
+        };
+        for (position, step) in program.steps.iter().enumerate() {
+            touch(&step.input, position);
+            touch(&step.output, position);
+        }
+        touch(&program.result, end);
+
+        let mut slots: Vec<Slot> = Vec::with_capacity(program.buffers.len());
+        for (buffer, alive) in program.buffers.iter().zip(&mut alive) {
+            let [_, height, width] = shapes[buffer.node];
+            let of_group = alive.1 >= together;
+            if of_group && alive.0 < together {
+                // The steps before come again for each image: it is alive during all of them.
+                alive.0 = 0;
+            }
+            let image = height * width * buffer.channels;
+            slots.push(Slot { offset: 0, size: [height, width], group: of_group, image });
+        }
+        let len = place(&mut slots, &alive, group);
+        Self { together, slots, len }
+    }
+}
+
+/// First fit, in the order of the steps. Gives the numbers needed.
+fn place(slots: &mut [Slot], alive: &[(usize, usize)], group: usize) -> usize {
+    let len = |slot: &Slot| (slot.image * if slot.group { group } else { 1 }).next_multiple_of(LINE);
+    let mut order: Vec<usize> = (0..slots.len()).filter(|&buffer| alive[buffer].0 <= alive[buffer].1).collect();
+    order.sort_by_key(|&buffer| alive[buffer]);
+    let mut placed: Vec<usize> = Vec::new();
+    let mut end = 0;
+    for buffer in order {
+        let overlaps = |&other: &usize| alive[other].0 <= alive[buffer].1 && alive[buffer].0 <= alive[other].1;
+        let mut taken: Vec<(usize, usize)> = placed
+            .iter()
+            .filter(|&other| overlaps(other))
+            .map(|&other| (slots[other].offset, slots[other].offset + len(&slots[other])))
+            .collect();
+        taken.sort_unstable();
+        let need = len(&slots[buffer]);
+        let mut offset = 0;
+        for (from, to) in taken {
+            if offset + need <= from {
+                break;
+            }
+            offset = offset.max(to);
+        }
+        slots[buffer].offset = offset;
+        end = end.max(offset + need);
+        placed.push(buffer);
+    }
+    end
+}
