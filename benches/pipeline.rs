@@ -5,12 +5,13 @@
 
 use std::hint::black_box;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use candle_core::Device;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use headstock::dataset;
-use headstock::engine::{Engine, Reference, network_input};
+use headstock::engine::{EngineChoice, network_input};
 use headstock::image::{DecodeOptions, Preset, decode, is_candidate};
 use headstock::inception::Network;
 use headstock::pipeline::{DecodeAhead, Embed, Loader};
@@ -41,18 +42,18 @@ fn network(c: &mut Criterion) {
     let preprocess = Preset::Tf.preprocess();
     let pixels = preprocess.apply(&decode(&photo(), &DecodeOptions::default()).unwrap());
     let weights = Weights::embedded().unwrap();
-    let engine = Reference::new(Network::new(weights.variant()), &weights, &Device::Cpu).unwrap();
+    let engine = EngineChoice::Auto.open(Network::new(weights.variant()), &weights, &Device::Cpu).unwrap();
     let mut group = c.benchmark_group("network");
     group.sample_size(10).measurement_time(Duration::from_secs(20));
     for batch in [1, 8] {
         let input = network_input(&vec![pixels.clone(); batch], &preprocess.normalise, &Device::Cpu).unwrap();
         group.throughput(Throughput::Elements(batch as u64));
-        group.bench_function(format!("reference, batch {batch}"), |b| b.iter(|| engine.run(&input).unwrap()));
+        group.bench_function(format!("batch {batch}"), |b| b.iter(|| engine.run(&input).unwrap()));
     }
-    group.bench_function("load and fold the embedded weights", |b| {
+    group.bench_function("load the embedded weights and lay them out", |b| {
         b.iter(|| {
             let weights = Weights::embedded().unwrap();
-            Reference::new(Network::new(weights.variant()), &weights, &Device::Cpu).unwrap()
+            EngineChoice::Auto.open(Network::new(weights.variant()), &weights, &Device::Cpu).unwrap()
         });
     });
 }
@@ -63,13 +64,13 @@ fn pipeline(c: &mut Criterion) {
     guitars.limit(16);
     let loader = Loader { root: guitars.root.clone(), options: DecodeOptions::default(), preprocess };
     let weights = Weights::embedded().unwrap();
-    let engine = Reference::new(Network::new(weights.variant()), &weights, &Device::Cpu).unwrap();
+    let engine = EngineChoice::Auto.open(Network::new(weights.variant()), &weights, &Device::Cpu).unwrap();
     let mut group = c.benchmark_group("pipeline");
     group.sample_size(10).measurement_time(Duration::from_secs(50)).throughput(Throughput::Elements(16));
     group.bench_function("16 guitars, files to rows", |b| {
         b.iter(|| {
             let decoded = DecodeAhead::new(loader.clone(), &guitars.candidates, 0, 16);
-            let batches = Embed::new(decoded, &engine as &dyn Engine, preprocess.normalise, 8);
+            let batches = Embed::new(decoded, Arc::clone(&engine), preprocess.normalise, 8);
             batches.map(|batch| batch.unwrap().rows.len()).sum::<usize>()
         });
     });

@@ -133,7 +133,7 @@ fn an_image_gives_the_same_bits_in_any_batch_and_on_any_number_of_threads() {
 fn folding_batch_norm_changes_nothing_but_rounding() {
     let weights = Weights::from_bytes(&seeded_weights(Variant::Torchvision), None).unwrap();
     let unfolded = weights.convolution("Conv2d_1a_3x3").unwrap();
-    let folded = unfolded.folded().unwrap();
+    let [kernel, bias] = unfolded.folded().unwrap().tensors(&[32, 3, 3, 3], &Device::Cpu).unwrap();
     let input = golden_pixels(&Preset::Torchvision.preprocess().normalise);
     let channels = |tensor: &Tensor| tensor.reshape((1, (), 1, 1)).unwrap();
     let convolved = input.conv2d(&unfolded.kernel, 0, 2, 1, 1).unwrap();
@@ -141,7 +141,7 @@ fn folding_batch_norm_changes_nothing_but_rounding() {
     let normalised = convolved.broadcast_sub(&channels(&unfolded.mean)).unwrap().broadcast_div(&deviation).unwrap();
     let gamma = channels(unfolded.gamma.as_ref().unwrap());
     let expected = normalised.broadcast_mul(&gamma).unwrap().broadcast_add(&channels(&unfolded.beta)).unwrap();
-    let result = input.conv2d(&folded.kernel, 0, 2, 1, 1).unwrap().broadcast_add(&channels(&folded.bias)).unwrap();
+    let result = input.conv2d(&kernel, 0, 2, 1, 1).unwrap().broadcast_add(&bias).unwrap();
     let error = relative_l2(&result, &expected);
     assert!(error < 1e-6, "relative L2 {error:e}");
 }
@@ -157,5 +157,41 @@ fn seeded_weights_are_those_that_the_golden_script_gave_to_the_libraries() {
         let number = seeded_number(sample["name"].as_str().unwrap(), &shape, index);
         // The decimals are those of a float64 that a float32 was widened to; a parser may miss its last bit.
         assert_eq!(number, sample["value"].as_f64().unwrap() as f32, "{sample}");
+    }
+}
+
+#[test]
+fn images_of_any_size_and_networks_cut_anywhere_give_what_the_reference_gives() {
+    let weights = Weights::from_bytes(&seeded_weights(Variant::Torchvision), None).unwrap();
+    let whole = Network::new(Variant::Torchvision);
+    for (size, until) in [
+        ([75, 75], "features"),
+        ([96, 131], "features"),
+        ([180, 75], "Mixed_7b.branch3x3"),
+        ([107, 99], "Mixed_5b.pool"),
+        ([99, 107], "Mixed_6c.branch7x7_2"),
+        ([75, 80], "Conv2d_1a_3x3"),
+        ([75, 80], "maxpool1"),
+        ([75, 80], "input"),
+    ] {
+        let input = Tensor::rand(-1_f32, 1.0, (3, 3, size[0], size[1]), &Device::Cpu).unwrap();
+        let engines = engines(&weights, Some(until));
+        assert!(whole.until(until).is_some());
+        let expected = engines[0].1.run(&input).unwrap();
+        for (name, engine) in &engines[1..] {
+            let result = engine.run(&input).unwrap();
+            assert_eq!(result.dims(), expected.dims(), "{until}, {name}");
+            let error = relative_l2(&result, &expected);
+            assert!(error < 1e-5, "{until} of {size:?}, {name}: relative L2 {error:e}");
+        }
+    }
+}
+
+#[test]
+fn an_image_that_is_too_small_is_an_error_that_says_so() {
+    for (name, engine) in engines(&Weights::embedded().unwrap(), None).into_iter().skip(1) {
+        let input = Tensor::zeros((1, 3, 74, 80), candle_core::DType::F32, &Device::Cpu).unwrap();
+        let error = engine.run(&input).unwrap_err().to_string();
+        assert!(error.contains("74x80 pixels is too small"), "{name}: {error}");
     }
 }

@@ -121,8 +121,8 @@ pub struct RunArgs {
     #[arg(long, default_value = "auto")]
     pub device: DeviceChoice,
 
-    /// What runs the network; the reference is slow, and there to be compared with
-    #[arg(long, value_enum, default_value_t = EngineChoice::Auto)]
+    /// auto, the fastest for the device, or reference, which is slow and there to be compared with
+    #[arg(long, default_value = "auto")]
     pub engine: EngineChoice,
 
     /// Images that go through the network at a time [default: by device and threads]

@@ -41,7 +41,7 @@ pub(super) const fn start(args: &RunArgs) -> Start {
 
 /// `--batch-size`.
 pub(super) fn batch_size(args: &RunArgs, device: &Device) -> usize {
-    let by_device = if device.is_cpu() { (2 * rayon::current_num_threads()).max(8) } else { 32 };
+    let by_device = if device.is_cpu() { (8 * rayon::current_num_threads()).clamp(8, 128) } else { 32 };
     args.batch_size.map_or(by_device, std::num::NonZero::get)
 }
 
@@ -106,13 +106,13 @@ pub(super) fn network_shown(variant: &str, device: &Device, batch_size: usize) -
 }
 
 /// The candidates from position `done` on, decoded ahead and run through the network.
-pub(super) fn through_network<'a>(
-    dataset: &'a Dataset,
+pub(super) fn through_network(
+    dataset: &Dataset,
     loader: Loader,
     engine: Arc<dyn Engine>,
     batch_size: usize,
     done: usize,
-) -> impl Iterator<Item = Result<Batch>> + 'a {
+) -> impl Iterator<Item = Result<Batch>> {
     let normalise = loader.preprocess.normalise;
     let ahead = 2 * batch_size.max(rayon::current_num_threads());
     let decoded = DecodeAhead::new(loader, &dataset.candidates, done, ahead);

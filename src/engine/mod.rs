@@ -18,7 +18,7 @@ mod global_average;
 mod input;
 mod reference;
 
-pub use choice::EngineChoice;
+pub use choice::{EngineChoice, UnknownEngine};
 pub use cpu::Cpu;
 pub use device::{DeviceChoice, DeviceError};
 pub use global_average::global_average;

@@ -8,13 +8,13 @@ use rayon::prelude::*;
 
 use super::{Engine, global_average};
 use crate::inception::{Network, Node, NodeId, Op, Window};
-use crate::weights::{Folded, Weights};
+use crate::weights::Weights;
 
 /// A network, its folded weights, and a device.
 pub struct Reference {
     network: Network,
-    /// By node; `None` for nodes that have no weights.
-    convolutions: Vec<Option<Folded>>,
+    /// By node, the kernel and the bias `[1, out, 1, 1]`; `None` for nodes that have no weights.
+    convolutions: Vec<Option<[Tensor; 2]>>,
     /// By node, the last node that reads it: after that its activations are let go.
     last_readers: Vec<NodeId>,
     device: Device,
@@ -78,24 +78,21 @@ impl Engine for Reference {
     }
 }
 
-fn fold(node: &Node, weights: &Weights, device: &Device) -> Result<Option<Folded>> {
-    if !matches!(node.op, Op::Convolution(_)) {
-        return Ok(None);
-    }
+fn fold(node: &Node, weights: &Weights, device: &Device) -> Result<Option<[Tensor; 2]>> {
+    let Op::Convolution(shape) = node.op else { return Ok(None) };
     let Some(convolution) = weights.convolution(&node.name) else { bail!("{} has no weights", node.name) };
-    let Folded { kernel, bias } = convolution.folded()?;
-    Ok(Some(Folded { kernel: kernel.to_device(device)?, bias: bias.to_device(device)? }))
+    Ok(Some(convolution.folded()?.tensors(&shape.kernel_shape(), device)?))
 }
 
 /// candle pads both axes alike; where they differ, zeros are put around the input.
-fn convolve(input: &Tensor, weights: &Folded, window: &Window) -> Result<Tensor> {
+fn convolve(input: &Tensor, [kernel, bias]: &[Tensor; 2], window: &Window) -> Result<Tensor> {
     let [vertical, horizontal] = window.padding;
     let result = if vertical == horizontal {
-        input.conv2d(&weights.kernel, vertical, window.stride, 1, 1)?
+        input.conv2d(kernel, vertical, window.stride, 1, 1)?
     } else {
-        pad_with_zeros(input, window)?.conv2d(&weights.kernel, 0, window.stride, 1, 1)?
+        pad_with_zeros(input, window)?.conv2d(kernel, 0, window.stride, 1, 1)?
     };
-    result.broadcast_add(&weights.bias.reshape((1, (), 1, 1))?)?.relu()
+    result.broadcast_add(bias)?.relu()
 }
 
 /// Padding by repeating the border changes no maximum: what is repeated is in the window already.

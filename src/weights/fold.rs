@@ -1,18 +1,18 @@
 //! Batch norm with fixed statistics is a scale and a shift of each channel, and both can be had for nothing: the scale goes
 //! into the kernel, the shift becomes a bias.
 
-use candle_core::{DType, Result, Tensor};
+use candle_core::{Device, Result, Tensor};
 
 use super::ConvolutionWeights;
 use crate::inception::Convolution;
 
-/// A convolution that does its batch norm's work, float32.
+/// A convolution that does its batch norm's work.
 #[derive(Clone, Debug)]
 pub struct Folded {
     /// `[out, in, height, width]`.
-    pub kernel: Tensor,
+    pub kernel: Vec<f32>,
     /// `[out]`.
-    pub bias: Tensor,
+    pub bias: Vec<f32>,
 }
 
 impl ConvolutionWeights {
@@ -22,13 +22,36 @@ impl ConvolutionWeights {
     /// # Errors
     /// Those of candle: never for tensors that were read by this crate.
     pub fn folded(&self) -> Result<Folded> {
-        let f64s = |tensor: &Tensor| tensor.to_dtype(DType::F64);
-        let mut scale = (f64s(&self.variance)? + Convolution::EPSILON)?.sqrt()?.recip()?;
-        if let Some(gamma) = &self.gamma {
-            scale = (scale * f64s(gamma)?)?;
+        let numbers = |tensor: &Tensor| tensor.flatten_all()?.to_vec1::<f32>();
+        let gamma = self.gamma.as_ref().map(numbers).transpose()?;
+        let scales: Vec<f64> = numbers(&self.variance)?
+            .into_iter()
+            .enumerate()
+            .map(|(out, variance)| {
+                let gamma = gamma.as_ref().map_or(1.0, |gamma| f64::from(gamma[out]));
+                gamma / (f64::from(variance) + Convolution::EPSILON).sqrt()
+            })
+            .collect();
+        let mut kernel = numbers(&self.kernel)?;
+        let of_one = kernel.len() / scales.len().max(1);
+        for (kernel, scale) in kernel.chunks_exact_mut(of_one.max(1)).zip(&scales) {
+            for weight in kernel {
+                *weight = (f64::from(*weight) * scale) as f32;
+            }
         }
-        let kernel = f64s(&self.kernel)?.broadcast_mul(&scale.reshape(((), 1, 1, 1))?)?;
-        let bias = (f64s(&self.beta)? - (f64s(&self.mean)? * scale)?)?;
-        Ok(Folded { kernel: kernel.to_dtype(DType::F32)?, bias: bias.to_dtype(DType::F32)? })
+        let shift = |((beta, mean), scale): ((f32, f32), &f64)| (f64::from(beta) - f64::from(mean) * scale) as f32;
+        let bias = numbers(&self.beta)?.into_iter().zip(numbers(&self.mean)?).zip(&scales).map(shift).collect();
+        Ok(Folded { kernel, bias })
+    }
+}
+
+impl Folded {
+    /// The bias as a tensor `[1, out, 1, 1]` and the kernel as one of its shape, on a device.
+    ///
+    /// # Errors
+    /// Those of candle.
+    pub fn tensors(self, shape: &[usize; 4], device: &Device) -> Result<[Tensor; 2]> {
+        let bias = Tensor::from_vec(self.bias, (1, shape[0], 1, 1), device)?;
+        Ok([Tensor::from_vec(self.kernel, shape, device)?, bias])
     }
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use candle_core::{Device, Tensor};
 use half::f16;
 use half::slice::HalfFloatSliceExt;
+use rayon::prelude::*;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use sha2::{Digest, Sha256};
@@ -110,18 +111,20 @@ impl Weights {
         };
         let network = Network::new(variant);
         hold_to(&network, &file).map_err(|mismatch| WeightsError::Mismatch { variant, mismatch })?;
-        let sha256 = hex(&Sha256::digest(bytes));
-        Self::gather(&network, sha256, |name| to_tensor(&file.tensor(name)?))
+        let (sha256, convolutions) = rayon::join(
+            || hex(&Sha256::digest(bytes)),
+            || Self::gather(&network, |name| to_tensor(&file.tensor(name)?)),
+        );
+        Ok(Self { variant, sha256, convolutions: convolutions? })
     }
 
     /// Puts together the tensors that `tensor` gives by name.
-    pub(super) fn gather(
+    fn gather(
         network: &Network,
-        sha256: String,
-        tensor: impl Fn(&str) -> Result<Tensor, WeightsError>,
-    ) -> Result<Self, WeightsError> {
-        let mut convolutions = HashMap::new();
-        for (node, convolution) in network.convolutions() {
+        tensor: impl Fn(&str) -> Result<Tensor, WeightsError> + Sync,
+    ) -> Result<HashMap<String, ConvolutionWeights>, WeightsError> {
+        let nodes: Vec<_> = network.convolutions().collect();
+        let convolutions = nodes.into_par_iter().map(|(node, convolution)| {
             let part = |part: &str| tensor(&format!("{}.{part}", node.name));
             let weights = ConvolutionWeights {
                 kernel: part("conv.weight")?,
@@ -130,9 +133,9 @@ impl Weights {
                 mean: part("bn.running_mean")?,
                 variance: part("bn.running_var")?,
             };
-            convolutions.insert(node.name.clone(), weights);
-        }
-        Ok(Self { variant: network.variant(), sha256, convolutions })
+            Ok((node.name.clone(), weights))
+        });
+        convolutions.collect()
     }
 }
 
@@ -172,13 +175,23 @@ fn hold_to(network: &Network, file: &SafeTensors<'_>) -> Result<(), Mismatch> {
 /// The tensor as float32 on the CPU.
 fn to_tensor(view: &TensorView<'_>) -> Result<Tensor, WeightsError> {
     let values: Vec<f32> = match view.dtype() {
-        Dtype::F16 => {
-            let halves: Vec<f16> = view.data().chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]])).collect();
-            halves.to_f32_vec()
-        }
+        Dtype::F16 => floats(view.data()),
         _ => view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
     };
     Ok(Tensor::from_vec(values, view.shape(), &Device::Cpu)?)
+}
+
+/// Little-endian float16 as float32, a piece at a time: the bytes need not be aligned, and the processor converts many at once.
+fn floats(bytes: &[u8]) -> Vec<f32> {
+    const PIECE: usize = 4096;
+    let mut floats = vec![0.0; bytes.len() / 2];
+    let mut halves = [f16::ZERO; PIECE];
+    for (bytes, floats) in bytes.chunks(2 * PIECE).zip(floats.chunks_mut(PIECE)) {
+        let halves = &mut halves[..floats.len()];
+        halves.iter_mut().zip(bytes.chunks_exact(2)).for_each(|(half, b)| *half = f16::from_le_bytes([b[0], b[1]]));
+        halves.convert_to_f32_slice(floats);
+    }
+    floats
 }
 
 impl fmt::Display for Mismatch {

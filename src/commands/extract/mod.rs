@@ -98,7 +98,7 @@ fn description(
         "version": provenance.version,
         "max-pixels": args.images.max_pixels,
         "device": image_run::device_kind(device),
-        "engine": args.run.engine.name(),
+        "engine": args.run.engine.to_string(),
         "shard-rows": output.shard_rows,
     })
 }

@@ -199,7 +199,7 @@ fn description(args: &ScoreArgs, source: &Source, head: &Head) -> Result<Value> 
             Rows::Network(network) => image_run::device_kind(&network.device),
             Rows::File(_) => image_run::device_kind(&Device::Cpu),
         },
-        "engine": args.run.engine.name(),
+        "engine": args.run.engine.to_string(),
         "input": if args.images.is_some() { "images" } else { "embeddings" },
         "threshold": args.threshold,
         "explain": explain,

@@ -51,16 +51,8 @@ impl MinimalFilter {
     pub const F6_7: Self = Self { outputs: 6, taps: 7, pairs: &[0.375, 0.625, 1.0, 1.5, 3.0] };
 
     /// Every one that the kernels know.
-    pub const ALL: [Self; 8] = [
-        Self::F2_3,
-        Self::F4_3,
-        Self::F6_3,
-        Self::F2_5,
-        Self::F4_5,
-        Self::F2_7,
-        Self::F4_7,
-        Self::F6_7,
-    ];
+    pub const ALL: [Self; 8] =
+        [Self::F2_3, Self::F4_3, Self::F6_3, Self::F2_5, Self::F4_5, Self::F2_7, Self::F4_7, Self::F6_7];
 
     /// n = m + r - 1: points, and inputs of a tile along an axis.
     #[must_use]
@@ -72,7 +64,7 @@ impl MinimalFilter {
     #[must_use]
     pub fn kernel_transform(&self) -> Vec<Vec<f64>> {
         let powers = |point: f64, divisor: f64| (0..self.taps).map(|k| point.powi(k as i32) / divisor).collect();
-        let squares = |p: f64| self.pairs.iter().filter(move |&&q| q != p).map(move |q| p * p - q * q);
+        let squares = |p: f64| self.pairs.iter().map(move |q| p * p - q * q).filter(|&square| square != 0.0);
         let mut rows = vec![powers(0.0, squares(0.0).product())];
         for &p in self.pairs {
             let divisor = 2.0 * p * p * squares(p).product::<f64>();

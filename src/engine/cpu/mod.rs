@@ -11,9 +11,10 @@
 //! a step into blocks, `kernels` are the inner loops; `algorithm` chooses, `minimal_filtering` has the arithmetic that makes
 //! it faster than multiplying everything out. ARCHITECTURE.md explains it from the start.
 
-mod algorithm;
+pub mod algorithm;
 mod convolution;
 pub mod kernels;
+pub mod layer;
 mod layout;
 mod map;
 mod memory;
@@ -44,7 +45,7 @@ use crate::weights::Weights;
 
 /// Images that go together where maps are small: so many that their pixels fill the register tiles, and the weights are
 /// read once for all of them.
-const GROUP: usize = 4;
+const GROUP: usize = 8;
 
 /// The planned engine.
 pub struct Cpu {

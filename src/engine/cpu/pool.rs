@@ -34,7 +34,14 @@ impl Pool {
     ///
     /// # Safety
     /// As [`super::convolution::Convolution::run`].
-    pub unsafe fn run(&self, kernels: &dyn Kernels, zeros: &[f32], scratch: &mut Scratch, [input, output]: [&Map; 2], block: usize) {
+    pub unsafe fn run(
+        &self,
+        kernels: &dyn Kernels,
+        zeros: &[f32],
+        scratch: &mut Scratch,
+        [input, output]: [&Map; 2],
+        block: usize,
+    ) {
         let [height, width] = self.window.kernel;
         let first = block * BLOCK;
         let last = (first + BLOCK).min(output.images * output.pixels());

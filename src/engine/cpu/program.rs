@@ -8,7 +8,7 @@
 //! A 1x1 convolution after an average pool is moved before it: both are linear, and the pool treats each channel alike, so
 //! that the result is the same, and the pool has fewer channels to go through. Bias and ReLU stay behind the pool.
 
-use candle_core::{Result, Tensor, bail};
+use candle_core::{Result, bail};
 use rayon::prelude::*;
 
 use super::algorithm::Algorithm;
@@ -135,16 +135,16 @@ impl Task {
         let none = f32::NEG_INFINITY;
         Ok(match *self {
             Self::Convolution(id) => {
-                let (kernel, bias) = folded(&nodes[id], weights)?;
+                let Folded { kernel, bias } = folded(&nodes[id], weights)?;
                 convolution(&nodes[id], Numbers { kernel: &kernel, bias: &bias, floor: 0.0 }, kernels)?
             }
             Self::Linear(id) => {
-                let (kernel, bias) = folded(&nodes[id], weights)?;
+                let Folded { kernel, bias } = folded(&nodes[id], weights)?;
                 let bias = vec![0.0; bias.len()];
                 convolution(&nodes[id], Numbers { kernel: &kernel, bias: &bias, floor: none }, kernels)?
             }
             Self::PoolOf { pool, convolution } => {
-                let (_, bias) = folded(&nodes[convolution], weights)?;
+                let Folded { bias, .. } = folded(&nodes[convolution], weights)?;
                 let mut in_place = Memory::zeroed(bias.len());
                 in_place.copy_from_slice(&bias);
                 pool_of(&nodes[pool], in_place, 0.0)?
@@ -169,11 +169,9 @@ fn pool_of(node: &Node, bias: Memory, floor: f32) -> Result<Work> {
     Ok(Work::Pool(Pool { reduce, window, counts_padding, bias, floor }))
 }
 
-fn folded(node: &Node, weights: &Weights) -> Result<(Vec<f32>, Vec<f32>)> {
+fn folded(node: &Node, weights: &Weights) -> Result<Folded> {
     let Some(convolution) = weights.convolution(&node.name) else { bail!("{} has no weights", node.name) };
-    let Folded { kernel, bias } = convolution.folded()?;
-    let numbers = |tensor: Tensor| tensor.flatten_all()?.to_vec1();
-    Ok((numbers(kernel)?, numbers(bias)?))
+    convolution.folded()
 }
 
 fn channels(nodes: &[Node]) -> Vec<usize> {
@@ -194,7 +192,8 @@ fn channels(nodes: &[Node]) -> Vec<usize> {
 fn pooled_before(nodes: &[Node]) -> Vec<bool> {
     let readers = |id: NodeId| nodes.iter().filter(move |node| node.inputs.contains(&id));
     let keeps = |window: &Window| window.stride == 1 && (0..2).all(|i| window.kernel[i] == 2 * window.padding[i] + 1);
-    let is_1x1 = |node: &Node| matches!(&node.op, Op::Convolution(c) if c.window.kernel == [1, 1] && c.window.stride == 1);
+    let is_1x1 =
+        |node: &Node| matches!(&node.op, Op::Convolution(c) if c.window.kernel == [1, 1] && c.window.stride == 1);
     let moves = |(id, node): (NodeId, &Node)| match &node.op {
         Op::AveragePool { window, .. } => keeps(window) && readers(id).count() == 1 && readers(id).all(is_1x1),
         _ => false,

@@ -6,7 +6,7 @@
 use pulp::{Simd, WithSimd};
 
 use super::super::minimal_filtering::{Coefficients, MinimalFilter};
-use super::{load, store};
+use super::{load, multiply_add, store};
 
 /// B' of some tiles: from pixels to as many numbers at the points.
 pub struct InputTransform<'a> {
@@ -265,19 +265,19 @@ impl<S: Simd, const P: usize> Transform<S, P> {
         let mut y = x;
         let (mut zero, mut infinity) = (x[2 * P], x[2 * P + 1]);
         for k in 0..P {
-            zero = simd.mul_add_e_f32s(self.whole[k], x[2 * k], zero);
-            infinity = simd.mul_add_e_f32s(self.whole[k], x[2 * k + 1], infinity);
+            zero = multiply_add(simd, self.whole[k], x[2 * k], zero);
+            infinity = multiply_add(simd, self.whole[k], x[2 * k + 1], infinity);
         }
         y[0] = zero;
         y[N - 1] = infinity;
         for p in 0..P {
             let (mut even, mut odd) = (x[2 * P], x[2 * P - 1]);
             for k in 0..P - 1 {
-                even = simd.mul_add_e_f32s(self.part[p][k], x[2 * k + 2], even);
-                odd = simd.mul_add_e_f32s(self.part[p][k], x[2 * k + 1], odd);
+                even = multiply_add(simd, self.part[p][k], x[2 * k + 2], even);
+                odd = multiply_add(simd, self.part[p][k], x[2 * k + 1], odd);
             }
-            y[2 * p + 1] = simd.mul_add_e_f32s(self.pairs[p], odd, even);
-            y[2 * p + 2] = simd.mul_add_e_f32s(self.negative[p], odd, even);
+            y[2 * p + 1] = multiply_add(simd, self.pairs[p], odd, even);
+            y[2 * p + 2] = multiply_add(simd, self.negative[p], odd, even);
         }
         y
     }
@@ -299,7 +299,7 @@ impl<S: Simd, const P: usize> Transform<S, P> {
             let of = if i % 2 == 0 { &sums } else { &differences };
             y[i] = simd.mul_f32s(self.powers[i][0], of[0]);
             for p in 1..P {
-                y[i] = simd.mul_add_e_f32s(self.powers[i][p], of[p], y[i]);
+                y[i] = multiply_add(simd, self.powers[i][p], of[p], y[i]);
             }
         }
         y[M - 1] = simd.add_f32s(y[M - 1], x[N - 1]);

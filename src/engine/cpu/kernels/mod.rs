@@ -8,6 +8,10 @@
 //! to zeros, the ragged edge of a tile is a pointer to where nobody looks, strides and concatenations are pointers further
 //! apart, and no kernel knows of any of them.
 #![expect(unsafe_code, reason = "kernels reach their data by pointers, see above")]
+#![allow(
+    clippy::needless_range_loop,
+    reason = "iterators have closures, and a closure that is not inlined is compiled without the instructions of its caller"
+)]
 #![allow(clippy::inline_always, reason = "only what is inlined is compiled for the instructions of its caller")]
 
 mod filter;
@@ -18,9 +22,10 @@ pub use filter::{InputTransform, OutputTransform};
 pub use product::Product;
 pub use window::{Reduce, WindowReduction};
 
+use std::any::TypeId;
 use std::fmt;
 
-use pulp::Simd;
+use pulp::{Scalar128b, Simd};
 
 /// The inner loops for one set of instructions.
 pub trait Kernels: Send + Sync {
@@ -88,7 +93,7 @@ impl Instructions {
             // 8 x 8 of 4 lanes: 16 sums, 2 weights and a pixel in 32 registers. Nobody has measured it yet.
             #[cfg(target_arch = "aarch64")]
             Self::Neon => pulp::aarch64::Neon::try_new().map(|simd| Box::new(Family::<_, 8, 2>(simd)) as _),
-            Self::Portable => Some(Box::new(Family::<_, 4, 2>(pulp::Scalar128b))),
+            Self::Portable => Some(Box::new(Family::<_, 4, 2>(Scalar128b))),
             #[allow(unreachable_patterns, reason = "of another architecture")]
             _ => None,
         }
@@ -145,10 +150,20 @@ impl<S: Simd, const M: usize, const V: usize> Kernels for Family<S, M, V> {
     }
 }
 
+/// a * b + c, rounded once where the instructions can do that. Plain loops cannot: they would call a function for each number.
+#[inline(always)]
+fn multiply_add<S: Simd>(simd: S, a: S::f32s, b: S::f32s, c: S::f32s) -> S::f32s {
+    if TypeId::of::<S>() == TypeId::of::<Scalar128b>() {
+        simd.add_f32s(simd.mul_f32s(a, b), c)
+    } else {
+        simd.mul_add_e_f32s(a, b, c)
+    }
+}
+
 /// A vector from anywhere.
 ///
 /// # Safety
-/// S::F32_LANES numbers can be read.
+/// `S::F32_LANES` numbers can be read.
 #[inline(always)]
 unsafe fn load<S: Simd>(from: *const f32) -> S::f32s {
     // SAFETY: the caller's promise; any bits are floats.
@@ -158,7 +173,7 @@ unsafe fn load<S: Simd>(from: *const f32) -> S::f32s {
 /// A vector to anywhere.
 ///
 /// # Safety
-/// S::F32_LANES numbers can be written.
+/// `S::F32_LANES` numbers can be written.
 #[inline(always)]
 unsafe fn store<S: Simd>(to: *mut f32, vector: S::f32s) {
     // SAFETY: the caller's promise.

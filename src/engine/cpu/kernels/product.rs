@@ -4,12 +4,13 @@ use std::array::from_fn;
 
 use pulp::{Simd, WithSimd};
 
-use super::{load, store};
+use super::{load, multiply_add, store};
 
 /// A block of pixels times all weights of a convolution: for each pixel and output channel
 /// max(floor, bias + sum over taps and numbers of input * weight).
 ///
-/// The sum runs over the taps and numbers in their order, whatever the block, so the bits of a pixel are its own.
+/// The sum runs over the taps and numbers in their order, whatever the block, so the bits of a pixel are its own. A sum of n products
+/// in a row is off by the rounding of all the sums before it; `chain` cuts it into shorter ones.
 pub struct Product<'a> {
     /// [tiles, taps, tile]: where each pixel's numbers of each tap begin. The last tile may have fewer pixels; its places
     /// are there.
@@ -26,6 +27,8 @@ pub struct Product<'a> {
     pub floor: f32,
     /// `[pixels]`: where each pixel's channels go, `channels` numbers that are nobody else's.
     pub outputs: &'a [*mut f32],
+    /// Products that are added up in a row before they join the total.
+    pub chain: usize,
     /// Output channels.
     pub channels: usize,
     /// Numbers to be added to each input and each output.
@@ -96,24 +99,36 @@ impl Tile<'_, '_> {
         let [shift_in, shift_out] = self.job.shift;
         // SAFETY: the caller's promise, for each pointer that is followed below.
         unsafe {
-            let start: [S::f32s; V] = from_fn(|v| load::<S>(self.bias.as_ptr().add(v * S::F32_LANES)));
-            let mut sums = [start; R];
+            let zeros = [simd.splat_f32s(0.0); V];
+            let bias: [S::f32s; V] = from_fn(|v| load::<S>(self.bias.as_ptr().add(v * S::F32_LANES)));
+            let mut totals = [bias; R];
             let mut weights = self.weights.as_ptr();
             for taps in self.inputs.chunks_exact(M) {
                 let rows: [*const f32; R] = from_fn(|r| taps[r].add(shift_in));
-                for k in 0..self.job.run {
-                    let these: [S::f32s; V] = from_fn(|v| load::<S>(weights.add(v * S::F32_LANES)));
+                let mut first = 0;
+                while first < self.job.run {
+                    let last = self.job.run.min(first + self.job.chain);
+                    let mut sums = [zeros; R];
+                    for k in first..last {
+                        let these: [S::f32s; V] = from_fn(|v| load::<S>(weights.add(v * S::F32_LANES)));
+                        for r in 0..R {
+                            let number = simd.splat_f32s(*rows[r].add(k));
+                            for v in 0..V {
+                                sums[r][v] = multiply_add(simd, number, these[v], sums[r][v]);
+                            }
+                        }
+                        weights = weights.add(V * S::F32_LANES);
+                    }
                     for r in 0..R {
-                        let number = simd.splat_f32s(*rows[r].add(k));
                         for v in 0..V {
-                            sums[r][v] = simd.mul_add_e_f32s(number, these[v], sums[r][v]);
+                            totals[r][v] = simd.add_f32s(totals[r][v], sums[r][v]);
                         }
                     }
-                    weights = weights.add(V * S::F32_LANES);
+                    first = last;
                 }
             }
             let floor = simd.splat_f32s(self.job.floor);
-            for (r, sums) in sums.into_iter().enumerate() {
+            for (r, sums) in totals.into_iter().enumerate() {
                 let to = self.outputs[r].add(shift_out + self.first);
                 let sums = sums.map(|sum| simd.max_f32s(sum, floor));
                 if self.channels == V * S::F32_LANES {

@@ -2,7 +2,7 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::{load, store};
+use super::{load, multiply_add, store};
 
 /// What becomes of a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +59,7 @@ impl WithSimd for Run<'_, '_> {
                     }
                     let reduced = match job.reduce {
                         Reduce::Maximum => simd.add_f32s(reduced, bias),
-                        Reduce::Mean => simd.mul_add_e_f32s(reduced, scale_vector, bias),
+                        Reduce::Mean => multiply_add(simd, reduced, scale_vector, bias),
                     };
                     store::<S>(output.add(channel), simd.max_f32s(reduced, floor));
                 }

@@ -1,0 +1,63 @@
+//! A convolution alone, for whoever wants to test or to time it.
+#![expect(unsafe_code, reason = "makes maps of slices")]
+
+use super::algorithm::Algorithm;
+use super::convolution::{Convolution, Numbers};
+use super::kernels::{Instructions, Kernels};
+use super::map::Map;
+use super::memory::Memory;
+use super::scratch::Scratch;
+use crate::inception;
+
+/// max(0, bias + convolution), by one algorithm on one set of instructions.
+pub struct Layer {
+    shape: inception::Convolution,
+    convolution: Convolution,
+    kernels: Box<dyn Kernels>,
+    scratch: Scratch,
+    zeros: Memory,
+}
+
+impl Layer {
+    /// Lays out a kernel `[out, in, height, width]` and a bias `[out]`; `None` where this processor does not have the
+    /// instructions, or the lengths are not those of the shape.
+    #[must_use]
+    pub fn new(
+        shape: inception::Convolution,
+        algorithm: Algorithm,
+        instructions: Instructions,
+        kernel: &[f32],
+        bias: &[f32],
+    ) -> Option<Self> {
+        let kernels = instructions.kernels()?;
+        if kernel.len() != shape.kernel_len() || bias.len() != shape.out_channels {
+            return None;
+        }
+        let numbers = Numbers { kernel, bias, floor: 0.0 };
+        let convolution = Convolution::new(shape, algorithm, numbers, kernels.as_ref());
+        let scratch = Scratch::new(convolution.scratch(), shape.out_channels);
+        Some(Self { shape, convolution, kernels, scratch, zeros: Memory::zeroed(shape.in_channels) })
+    }
+
+    /// From images [images, height, width, in] to [images, height, width, out], on one thread; `None` where the lengths do not
+    /// fit, or the window.
+    pub fn run(&mut self, input: &[f32], images: usize, size: [usize; 2], output: &mut [f32]) -> Option<()> {
+        let places = self.shape.window.places(size)?;
+        let [from, to] = [(size, self.shape.in_channels), (places, self.shape.out_channels)]
+            .map(|([height, width], channels)| images * height * width * channels);
+        if input.len() != from || output.len() != to {
+            return None;
+        }
+        let map = |data, size, channels| Map { data, images, size, channels, stride: channels };
+        let input = map(input.as_ptr().cast_mut(), size, self.shape.in_channels);
+        let output = map(output.as_mut_ptr(), places, self.shape.out_channels);
+        for block in 0..self.convolution.blocks(&output) {
+            // SAFETY: both maps are slices of the lengths that their shapes say, the output borrowed for writing.
+            unsafe {
+                let maps = [&input, &output];
+                self.convolution.run(self.kernels.as_ref(), &self.zeros, &mut self.scratch, maps, block);
+            }
+        }
+        Some(())
+    }
+}
