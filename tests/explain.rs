@@ -13,7 +13,7 @@ mod support;
 use std::fs;
 
 use candle_core::Device;
-use headstock::engine::{Engine, Reference};
+use headstock::engine::{Engine, EngineChoice};
 use headstock::explain::{activation_map, contrast_map, overlay};
 use headstock::head::Model;
 use headstock::image::Preset;
@@ -34,15 +34,21 @@ fn mean(map: &Array2<f32>) -> f64 {
 #[test]
 fn of_the_real_network_the_maps_mean_is_the_logit_less_the_bias_and_the_means_are_the_features() {
     let weights = Weights::embedded().unwrap();
-    let whole = Reference::new(Network::new(Variant::Tf2015), &weights, &Device::Cpu).unwrap();
-    let (cut, _) = FeatureMaps::network(Variant::Tf2015).unwrap();
-    let cut = Reference::new(cut, &weights, &Device::Cpu).unwrap();
-    let pixels = golden_pixels(&Preset::Tf.preprocess().normalise).narrow(0, 0, 2).unwrap();
-    let numbers = |engine: &Reference| engine.run(&pixels).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    for choice in [EngineChoice::Auto, EngineChoice::Reference] {
+        maps_pool_to_the_features(choice, &weights);
+    }
+}
 
-    let mut batch = Batch { candidates: 3, rows: numbers(&cut), rejected: vec![(1, "broken".to_owned())] };
+fn maps_pool_to_the_features(choice: EngineChoice, weights: &Weights) {
+    let whole = choice.open(Network::new(Variant::Tf2015), weights, &Device::Cpu).unwrap();
+    let (cut, _) = FeatureMaps::network(Variant::Tf2015).unwrap();
+    let cut = choice.open(cut, weights, &Device::Cpu).unwrap();
+    let pixels = golden_pixels(&Preset::Tf.preprocess().normalise).narrow(0, 0, 2).unwrap();
+    let numbers = |engine: &dyn Engine| engine.run(&pixels).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+
+    let mut batch = Batch { candidates: 3, rows: numbers(cut.as_ref()), rejected: vec![(1, "broken".to_owned())] };
     let maps = FeatureMaps::take(&mut batch).unwrap();
-    let features = numbers(&whole);
+    let features = numbers(whole.as_ref());
     assert_eq!(batch.rows, features, "pooled, the maps are what the whole network gives, to the bit");
 
     let head = linear_head(&CLASSES, 2048, provenance(Preset::Tf));

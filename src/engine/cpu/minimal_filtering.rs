@@ -19,7 +19,7 @@
 //! that the tables below are exact in float64; only the divisors in G, and the last rounding to float32, round.
 //!
 //! Which points: small ones keep the numbers small, near ones make the interpolation ill-conditioned. These are the best that were
-//! measured (`shared` measurements in ARCHITECTURE.md).
+//! measured (a search over dyadic fractions up to 4, float32 against float64; ARCHITECTURE.md).
 
 /// F(m, r).
 #[derive(Clone, Copy, Debug, PartialEq)]

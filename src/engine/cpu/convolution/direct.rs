@@ -21,7 +21,8 @@ pub(super) struct Direct {
     floor: f32,
     /// Pixels of a block.
     block: usize,
-    /// [rows, columns] of taps that are pointers of their own. A row of the kernel is one run where nothing pads it.
+    /// [rows, columns] of taps that are pointers of their own. A row of the kernel is one run where there is no
+    /// padding: of zeros there are as many as a pixel has channels.
     taps: [usize; 2],
     /// Numbers at each.
     run: usize,
@@ -42,7 +43,7 @@ impl Direct {
             }
         }
         let (taps, run) = match shape.window.padding {
-            [_, 0] => ([height, 1], width * channels),
+            [0, 0] => ([height, 1], width * channels),
             _ => ([height, width], channels),
         };
         let block = (BLOCK / depth / tile).clamp(4, 16) * tile;
