@@ -27,6 +27,8 @@ pub struct Layout {
     pub slots: Vec<Slot>,
     /// Numbers of memory.
     pub len: usize,
+    /// `[channels, height, width]` of what the last node gives.
+    pub result: [usize; 3],
 }
 
 /// Where a buffer lies.
@@ -79,7 +81,7 @@ impl Layout {
             slots.push(Slot { offset: 0, size: [height, width], group: of_group, image });
         }
         let len = place(&mut slots, &alive, group);
-        Self { together, slots, len }
+        Self { together, slots, len, result: shapes.last().copied().unwrap_or_default() }
     }
 }
 

@@ -7,12 +7,13 @@
 //!                                                 └ a step: blocks ─▶ kernels
 //! ```
 //!
-//! What is in which file, from the outside in: `program` says what is done, `layout` where, `convolution` and `pool` cut
-//! a step into blocks, `kernels` are the inner loops; `algorithm` chooses, `minimal_filtering` has the arithmetic that makes
+//! What is in which file, from the outside in: `program` says what is done, `layout` where, `group` does it, `convolution` and
+//! `pool` cut a step into blocks, `kernels` are the inner loops; `algorithm` chooses, `minimal_filtering` has the arithmetic that makes
 //! it faster than multiplying everything out. ARCHITECTURE.md explains it from the start.
 
 pub mod algorithm;
 mod convolution;
+mod group;
 pub mod kernels;
 pub mod layer;
 mod layout;
@@ -26,21 +27,20 @@ mod shelf;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use candle_core::{Device, Error, Result, Storage, Tensor, bail};
 use rayon::prelude::*;
 
+use self::group::Group;
 use self::kernels::{Instructions, Kernels};
 use self::layout::Layout;
-use self::map::Map;
 use self::memory::Memory;
-use self::pool::Pool;
-use self::program::{Place, Program, Step, Work};
+use self::program::{Program, Work};
 use self::scratch::Scratch;
 use self::shelf::Shelf;
 use super::Engine;
-use crate::inception::Network;
+use crate::inception::{Network, Op};
 use crate::weights::Weights;
 
 /// Images that go together where maps are small: so many that their pixels fill the register tiles, and the weights are
@@ -118,7 +118,10 @@ impl Engine for Cpu {
     }
 
     fn run(&self, images: &Tensor) -> Result<Tensor> {
-        let (count, _, height, width) = images.dims4()?;
+        let (count, colors, height, width) = images.dims4()?;
+        if colors != 3 {
+            bail!("images have three channels, these have {colors}");
+        }
         let pixels = images.permute((0, 2, 3, 1))?.contiguous()?;
         let (storage, place) = pixels.storage_and_layout();
         let Storage::Cpu(storage) = &*storage else { bail!("the images are not on the CPU") };
@@ -129,20 +132,19 @@ impl Engine for Cpu {
         let share = count < threads;
         let group = if share { count } else { GROUP.min(count.div_ceil(threads)) }.max(1);
         let layout = self.layout([height, width], group)?;
-        let shapes = self.network.shapes([height, width]).map_err(Error::wrap)?;
-        let Some(&[channels, rows, columns]) = shapes.last() else { bail!("a network without nodes") };
+        let [channels, rows, columns] = layout.result;
         let of_result = channels * rows * columns;
         let of_image = 3 * height * width;
         let mut results = vec![0.0_f32; count * of_result];
         let work = |(results, pixels): (&mut [f32], &[f32])| {
-            let run = Run { engine: self, layout: &layout, size: [height, width], share, watch: None };
+            let group = Group { engine: self, layout: &layout, size: [height, width], share, watch: None };
             self.activations.lend(
                 || Memory::zeroed(layout.len),
                 |memory| {
                     if memory.len() < layout.len {
                         *memory = Memory::zeroed(layout.len);
                     }
-                    run.group(memory, pixels, results);
+                    group.run(memory, pixels, results);
                 },
             );
         };
@@ -152,12 +154,10 @@ impl Engine for Cpu {
             let pixels = pixels[..count * of_image].par_chunks(group * of_image);
             results.par_chunks_mut(group * of_result).zip(pixels).with_max_len(1).for_each(work);
         }
-        let of_all = if self.network.shapes([height, width]).is_ok() && rows * columns == 1 && self.gives_features() {
-            vec![count, channels]
-        } else {
-            vec![count, channels, rows, columns]
-        };
-        Tensor::from_vec(results, of_all, &Device::Cpu)
+        if self.network.nodes().last().is_some_and(|node| node.op == Op::GlobalAverage) {
+            return Tensor::from_vec(results, (count, channels), &Device::Cpu);
+        }
+        Tensor::from_vec(results, (count, channels, rows, columns), &Device::Cpu)
     }
 }
 
@@ -171,112 +171,11 @@ impl Cpu {
         let pixels = images.permute((0, 2, 3, 1))?.flatten_all()?.to_vec1::<f32>()?;
         let layout = self.layout([height, width], count)?;
         let watch = Mutex::new(vec![Duration::ZERO; self.program.steps.len()]);
-        let run = Run { engine: self, layout: &layout, size: [height, width], share: false, watch: Some(&watch) };
+        let group = Group { engine: self, layout: &layout, size: [height, width], share: false, watch: Some(&watch) };
         let mut memory = Memory::zeroed(layout.len);
-        run.group(&mut memory, &pixels, &mut []);
+        group.run(&mut memory, &pixels, &mut []);
         let times = watch.into_inner().unwrap_or_else(PoisonError::into_inner);
         let names = self.program.steps.iter().map(|step| self.network.nodes()[step.node].name.as_str());
         Ok(names.zip(times).collect())
-    }
-
-    fn gives_features(&self) -> bool {
-        self.network.nodes().last().is_some_and(|node| node.op == crate::inception::Op::GlobalAverage)
-    }
-}
-
-/// A group on its way.
-struct Run<'a> {
-    engine: &'a Cpu,
-    layout: &'a Layout,
-    /// Of the images.
-    size: [usize; 2],
-    /// Whether all threads share the blocks of a step.
-    share: bool,
-    /// What each step took so far.
-    watch: Option<&'a Mutex<Vec<Duration>>>,
-}
-
-impl Run<'_> {
-    /// Runs the program on [images, height, width, 3], to [images, channels, height, width].
-    fn group(&self, memory: &mut [f32], pixels: &[f32], results: &mut [f32]) {
-        let program = &self.engine.program;
-        let images = pixels.len() / (3 * self.size[0] * self.size[1]);
-        let (apart, together) = program.steps.split_at(self.layout.together);
-        let base = memory.as_mut_ptr();
-        for image in 0..images {
-            for step in apart {
-                self.step(step, [step.input, step.output].map(|place| self.map(place, base, pixels, image, 1)));
-            }
-        }
-        for step in together {
-            self.step(step, [step.input, step.output].map(|place| self.map(place, base, pixels, 0, images)));
-        }
-        let result = self.map(program.result, base, pixels, 0, images);
-        for (image, to) in results.chunks_exact_mut(result.channels * result.pixels()).enumerate() {
-            for pixel in 0..result.pixels() {
-                let from = result.at(image, 0, pixel);
-                for channel in 0..result.channels {
-                    // SAFETY: a number of the result's buffer, which no step writes any more.
-                    #[expect(unsafe_code, reason = "reads a map")]
-                    let number = unsafe { *from.add(channel) };
-                    to[channel * result.pixels() + pixel] = number;
-                }
-            }
-        }
-    }
-
-    /// The place of some images, from one on.
-    fn map(&self, place: Place, base: *mut f32, pixels: &[f32], image: usize, images: usize) -> Map {
-        let Some(buffer) = place.buffer else {
-            // It is only ever read.
-            let data = pixels[image * 3 * self.size[0] * self.size[1]..].as_ptr().cast_mut();
-            return Map { data, images, size: self.size, channels: 3, stride: 3 };
-        };
-        let slot = &self.layout.slots[buffer];
-        let of_image = if slot.group { image * slot.image } else { 0 };
-        let data = base.wrapping_add(slot.offset + of_image + place.channel);
-        let stride = self.engine.program.buffers[buffer].channels;
-        Map { data, images, size: slot.size, channels: place.channels, stride }
-    }
-
-    fn step(&self, step: &Step, maps: [Map; 2]) {
-        let Some(watch) = self.watch else { return self.blocks(step, maps) };
-        let began = Instant::now();
-        self.blocks(step, maps);
-        let position = self.engine.program.steps.iter().position(|other| std::ptr::eq(other, step));
-        let mut times = watch.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(time) = position.and_then(|position| times.get_mut(position)) {
-            *time += began.elapsed();
-        }
-    }
-
-    fn blocks(&self, step: &Step, maps: [Map; 2]) {
-        let Cpu { kernels, program, scratches, .. } = self.engine;
-        let kernels = kernels.as_ref();
-        let [input, output] = &maps;
-        let maps = [input, output];
-        let blocks = match &step.work {
-            Work::Convolution(convolution) => convolution.blocks(output),
-            Work::Pool(_) => Pool::blocks(output),
-            Work::GlobalAverage => output.images,
-        };
-        let block = |scratch: &mut Scratch, block: usize| {
-            // SAFETY: the layout gives each buffer memory that no other buffer has while it is alive, the program gives each step
-            // channels that no other step writes, and blocks are different pixels; `memory` is borrowed for all of it.
-            #[expect(unsafe_code, reason = "maps are followed")]
-            unsafe {
-                match &step.work {
-                    Work::Convolution(convolution) => convolution.run(kernels, &program.zeros, scratch, maps, block),
-                    Work::Pool(pool) => pool.run(kernels, &program.zeros, scratch, maps, block),
-                    Work::GlobalAverage => pool::global_average(maps, block),
-                }
-            }
-        };
-        let new = || self.engine.scratch();
-        if self.share {
-            (0..blocks).into_par_iter().for_each(|at| scratches.lend(new, |scratch| block(scratch, at)));
-        } else {
-            scratches.lend(new, |scratch| (0..blocks).for_each(|at| block(scratch, at)));
-        }
     }
 }
