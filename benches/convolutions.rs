@@ -74,7 +74,7 @@ fn convolutions(c: &mut Criterion) {
             continue;
         }
         // As the engine has it: small maps in groups.
-        let images = if height * width < 128 { 4 } else { 1 };
+        let images = if height * width < 128 { 8 } else { 1 };
         let [out, rows, columns] = shapes[id];
         let numbers = |len: usize| -> Vec<f32> { (0..len).map(|i| (i * 7919 % 1000) as f32 / 1000.0).collect() };
         let (kernel, bias) = (numbers(shape.kernel_len()), numbers(out));

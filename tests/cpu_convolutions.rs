@@ -211,9 +211,7 @@ fn instructions_that_round_a_product_and_sum_once_all_give_the_same_bits() {
 }
 
 #[test]
-fn the_transforms_of_a_filter_are_an_identity() {
-    // With exact arithmetic, G of a kernel and the transforms of the data give the correlation: seen on integers, whose float64
-    // sums are exact up to the divisors of G.
+fn a_kernel_has_a_value_at_each_point_and_the_divisors_are_those_of_an_interpolation() {
     for filter in MinimalFilter::ALL {
         let transform = filter.kernel_transform();
         assert_eq!(transform.len(), filter.points());

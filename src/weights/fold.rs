@@ -22,16 +22,7 @@ impl ConvolutionWeights {
     /// # Errors
     /// Those of candle: never for tensors that were read by this crate.
     pub fn folded(&self) -> Result<Folded> {
-        let numbers = |tensor: &Tensor| tensor.flatten_all()?.to_vec1::<f32>();
-        let gamma = self.gamma.as_ref().map(numbers).transpose()?;
-        let scales: Vec<f64> = numbers(&self.variance)?
-            .into_iter()
-            .enumerate()
-            .map(|(out, variance)| {
-                let gamma = gamma.as_ref().map_or(1.0, |gamma| f64::from(gamma[out]));
-                gamma / (f64::from(variance) + Convolution::EPSILON).sqrt()
-            })
-            .collect();
+        let scales = self.scales()?;
         let mut kernel = numbers(&self.kernel)?;
         let of_one = kernel.len() / scales.len().max(1);
         for (kernel, scale) in kernel.chunks_exact_mut(of_one.max(1)).zip(&scales) {
@@ -39,10 +30,30 @@ impl ConvolutionWeights {
                 *weight = (f64::from(*weight) * scale) as f32;
             }
         }
-        let shift = |((beta, mean), scale): ((f32, f32), &f64)| (f64::from(beta) - f64::from(mean) * scale) as f32;
-        let bias = numbers(&self.beta)?.into_iter().zip(numbers(&self.mean)?).zip(&scales).map(shift).collect();
-        Ok(Folded { kernel, bias })
+        Ok(Folded { kernel, bias: self.folded_bias()? })
     }
+
+    /// The bias `[out]` alone.
+    ///
+    /// # Errors
+    /// As [`Self::folded`].
+    pub fn folded_bias(&self) -> Result<Vec<f32>> {
+        let shift = |((beta, mean), scale): ((f32, f32), f64)| (f64::from(beta) - f64::from(mean) * scale) as f32;
+        Ok(numbers(&self.beta)?.into_iter().zip(numbers(&self.mean)?).zip(self.scales()?).map(shift).collect())
+    }
+
+    fn scales(&self) -> Result<Vec<f64>> {
+        let gamma = self.gamma.as_ref().map(numbers).transpose()?;
+        let scale = |(out, variance): (usize, f32)| {
+            let gamma = gamma.as_ref().map_or(1.0, |gamma| f64::from(gamma[out]));
+            gamma / (f64::from(variance) + Convolution::EPSILON).sqrt()
+        };
+        Ok(numbers(&self.variance)?.into_iter().enumerate().map(scale).collect())
+    }
+}
+
+fn numbers(tensor: &Tensor) -> Result<Vec<f32>> {
+    tensor.flatten_all()?.to_vec1()
 }
 
 impl Folded {

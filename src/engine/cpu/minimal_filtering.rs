@@ -80,14 +80,21 @@ impl MinimalFilter {
         let pairs: [f64; P] = std::array::from_fn(|pair| self.pairs[pair]);
         // The product of (t - q^2) over some pairs: its leading coefficient, 1, stands past the others.
         let product = |without: Option<usize>| {
-            let mut polynomial = vec![1.0];
+            let mut polynomial = [0.0; P];
+            let mut leading = 0;
             for (_, q) in pairs.iter().enumerate().filter(|&(pair, _)| Some(pair) != without) {
-                polynomial.insert(0, 0.0);
-                for k in 1..polynomial.len() {
-                    polynomial[k - 1] -= q * q * polynomial[k];
+                // Times t, and less q^2 times itself, from the top down; at `leading` stands 1 before and after.
+                for k in (0..=leading).rev() {
+                    let itself = if k == leading { 1.0 } else { polynomial[k] };
+                    let below = if k == 0 { 0.0 } else { polynomial[k - 1] };
+                    polynomial[k] = below - q * q * itself;
                 }
+                leading += 1;
             }
-            std::array::from_fn(|k| polynomial[k] as f32)
+            if let Some(last) = polynomial.get_mut(leading) {
+                *last = 1.0;
+            }
+            polynomial.map(|coefficient| coefficient as f32)
         };
         Coefficients {
             pairs: pairs.map(|p| p as f32),

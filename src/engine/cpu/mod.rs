@@ -50,7 +50,6 @@ const GROUP: usize = 8;
 /// The planned engine.
 pub struct Cpu {
     network: Network,
-    instructions: Instructions,
     kernels: Box<dyn Kernels>,
     program: Program,
     /// By height, width and images of a group.
@@ -77,19 +76,12 @@ impl Cpu {
         let program = Program::new(&network, weights, kernels.as_ref())?;
         Ok(Self {
             network,
-            instructions,
             kernels,
             program,
             layouts: Mutex::default(),
             activations: Shelf::new(),
             scratches: Shelf::new(),
         })
-    }
-
-    /// The instructions that it uses.
-    #[must_use]
-    pub const fn instructions(&self) -> Instructions {
-        self.instructions
     }
 
     fn layout(&self, size: [usize; 2], group: usize) -> Result<Arc<Layout>> {

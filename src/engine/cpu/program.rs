@@ -17,7 +17,7 @@ use super::kernels::{Kernels, Reduce};
 use super::memory::Memory;
 use super::pool::Pool;
 use crate::inception::{Network, Node, NodeId, Op, Window};
-use crate::weights::{Folded, Weights};
+use crate::weights::{ConvolutionWeights, Folded, Weights};
 
 /// What is done, and between which places.
 pub struct Step {
@@ -135,16 +135,16 @@ impl Task {
         let none = f32::NEG_INFINITY;
         Ok(match *self {
             Self::Convolution(id) => {
-                let Folded { kernel, bias } = folded(&nodes[id], weights)?;
+                let Folded { kernel, bias } = weights_of(&nodes[id], weights)?.folded()?;
                 convolution(&nodes[id], Numbers { kernel: &kernel, bias: &bias, floor: 0.0 }, kernels)?
             }
             Self::Linear(id) => {
-                let Folded { kernel, bias } = folded(&nodes[id], weights)?;
+                let Folded { kernel, bias } = weights_of(&nodes[id], weights)?.folded()?;
                 let bias = vec![0.0; bias.len()];
                 convolution(&nodes[id], Numbers { kernel: &kernel, bias: &bias, floor: none }, kernels)?
             }
             Self::PoolOf { pool, convolution } => {
-                let Folded { bias, .. } = folded(&nodes[convolution], weights)?;
+                let bias = weights_of(&nodes[convolution], weights)?.folded_bias()?;
                 let mut in_place = Memory::zeroed(bias.len());
                 in_place.copy_from_slice(&bias);
                 pool_of(&nodes[pool], in_place, 0.0)?
@@ -169,9 +169,9 @@ fn pool_of(node: &Node, bias: Memory, floor: f32) -> Result<Work> {
     Ok(Work::Pool(Pool { reduce, window, counts_padding, bias, floor }))
 }
 
-fn folded(node: &Node, weights: &Weights) -> Result<Folded> {
+fn weights_of<'a>(node: &Node, weights: &'a Weights) -> Result<&'a ConvolutionWeights> {
     let Some(convolution) = weights.convolution(&node.name) else { bail!("{} has no weights", node.name) };
-    convolution.folded()
+    Ok(convolution)
 }
 
 fn channels(nodes: &[Node]) -> Vec<usize> {

@@ -35,9 +35,6 @@ pub trait Kernels: Send + Sync {
     /// Output channels of a register tile: weights are packed in panels of so many.
     fn panel(&self) -> usize;
 
-    /// Numbers in a vector.
-    fn lanes(&self) -> usize;
-
     /// Pixels times weights.
     ///
     /// # Safety
@@ -127,10 +124,6 @@ impl<S: Simd, const M: usize, const V: usize> Kernels for Family<S, M, V> {
 
     fn panel(&self) -> usize {
         V * S::F32_LANES
-    }
-
-    fn lanes(&self) -> usize {
-        S::F32_LANES
     }
 
     unsafe fn product(&self, job: &Product<'_>) {
