@@ -226,6 +226,34 @@ fn the_path_is_that_of_exact_fits_without_a_fold() {
 }
 
 #[test]
+fn logits_out_of_fold_are_those_of_a_fit_to_which_the_fold_counts_nothing() {
+    // Few classes share a tile of the gradient; of many each fit has its own, and passes over hundreds of rows at once.
+    for classes in [3, 90] {
+        let labels: Vec<usize> = (0..900).map(|row| row % classes).collect();
+        let centres = numbers(classes, 6, 8);
+        let rows = numbers(labels.len(), 6, 9) + centres.select(Axis(0), &labels);
+        let data = dataset(Scaler::fit(rows.view()).transform(rows.view()), &labels);
+        let folds: Vec<usize> = (0..labels.len()).map(|row| row / 7 % 2).collect();
+        let fit = |data: &DatasetBase<Array2<f32>, Array1<usize>>| {
+            let params = LogisticParams::new(classes, folds.clone());
+            params.alphas(Alphas::Listed(vec![3.0])).fit(data).unwrap()
+        };
+        let fitted = fit(&data);
+        for fold in [0, 1] {
+            let weights: Vec<f32> = folds.iter().map(|&of_row| f32::from(of_row != fold)).collect();
+            let without = fit(&data.clone().with_weights(Array1::from(weights)));
+            let own: Vec<usize> = (0..labels.len()).filter(|&row| folds[row] == fold).collect();
+            let p = |logits: Array2<f64>| log_softmax(&logits.select(Axis(0), &own)).mapv(f64::exp);
+            let exact = p(logits(data.records(), &without.weight, &without.bias));
+            let away = largest(p(fitted.out_of_fold.mapv(f64::from)) - &exact);
+            let with = largest(p(logits(data.records(), &fitted.weight, &fitted.bias)) - &exact);
+            println!("{classes} classes, fold {fold}: {away:.1e} off, and {with:.1e} with the fold");
+            assert!(away < 1e-2 && with > 10.0 * away, "{classes} classes, fold {fold}: {away}, {with}");
+        }
+    }
+}
+
+#[test]
 fn the_gap_bounds_the_distance_to_another_way_to_the_optimum() {
     // Classes of very different sizes, weak penalties: the intercepts' curvature is smallest there.
     let mut labels: Vec<usize> = (0..120).map(|row| usize::from(row % 30 == 7)).collect();

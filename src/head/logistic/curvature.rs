@@ -15,6 +15,8 @@ use super::Number;
 /// Sides of the tiles that threads take.
 const TILE: usize = 256;
 const COLUMNS: usize = 16;
+/// Columns of parameters that a thread takes: with fewer, most of the time goes into reading the triangle again.
+const PARAMETERS: usize = 64;
 /// Rows that are enough to know the shape of X'X.
 const SEEN: usize = 1 << 12;
 /// Rows that count by their own spread.
@@ -169,9 +171,9 @@ impl<T: Number> Preconditioner<T> {
         let side = self.lower.nrows();
         let count = all.len() / (side + 1);
         let all = MatMut::from_column_major_slice_mut(all, side + 1, count);
-        all.par_col_chunks_mut(COLUMNS).enumerate().for_each(|(chunk, columns)| {
+        all.par_col_chunks_mut(PARAMETERS).enumerate().for_each(|(chunk, columns)| {
             let (columns, intercepts) = columns.split_at_row_mut(side);
-            each(chunk * COLUMNS, columns, intercepts);
+            each(chunk * PARAMETERS, columns, intercepts);
         });
     }
 }

@@ -1,26 +1,19 @@
-//! The walk over the penalties, and the polish at its end.
+//! From a dataset to its fit: the folds choose the penalty, and the fit on all rows is polished.
 
-use faer::MatRef;
 use linfa::DatasetBase;
 use linfa::traits::Fit;
-use ndarray::{Array1, Array2, ArrayBase, Data, Ix2};
+use ndarray::{Array1, Array2, ArrayBase, Axis, Data, Ix2};
 
-use super::curvature::{Curvature, Preconditioner};
+use super::in_folds::InFolds;
 use super::minimise::{Stop, minimise, penalise};
 use super::objective::Objective;
-use super::route::Route;
 use super::span::Span;
+use super::walk::walk;
 use super::{Alphas, LogisticError, LogisticValidParams};
 
-/// On the path, where a penalty is only compared with others. The gap is an estimate: the true one is about five times it.
-const ON_PATH: Stop = Stop { gap: 5e-6, settled: 2e-3, iterations: 200 };
-/// On the way to the first penalty.
-const APPROACH: Stop = Stop { gap: 1e-2, settled: f64::INFINITY, iterations: 30 };
 /// At the end, in float32 and then in float64.
-const FINAL: Stop = Stop { gap: 1e-6, settled: f64::INFINITY, iterations: 200 };
-const POLISH: Stop = Stop { gap: 1e-10, settled: f64::INFINITY, iterations: 500 };
-/// So many penalties in a row that are worse than the best end the path: the loss of held-out rows has one valley.
-const PATIENCE: usize = 2;
+const FINAL: Stop = Stop { gap: 1e-6, settled: f64::INFINITY, iterations: 200, steep: 0.0 };
+const POLISH: Stop = Stop { gap: 1e-10, settled: f64::INFINITY, iterations: 500, steep: 0.0 };
 /// Squares of larger numbers float32 cannot add up.
 const LARGEST: f32 = 1e15;
 /// From which gap on, as part of the loss, a fit has not converged.
@@ -73,24 +66,24 @@ impl<D: Data<Elem = f32>> Fit<ArrayBase<D, Ix2>, Array1<usize>, LogisticError> f
     /// # Errors
     /// Where the dataset's parts do not belong together or hold numbers that are none.
     fn fit(&self, dataset: &DatasetBase<ArrayBase<D, Ix2>, Array1<usize>>) -> Result<Fitted, LogisticError> {
-        let records = dataset.records().as_standard_layout();
-        let labels: Vec<usize> = dataset.targets().to_vec();
+        let records = dataset.records().view();
+        let labels = dataset.targets().to_vec();
         let ones = vec![1.0; records.nrows()];
         let weights = dataset.weights().unwrap_or(&ones);
-        self.fits_together(&records.view(), &labels, weights)?;
-        let numbers = records.as_slice().unwrap_or_default();
-        let rows = MatRef::from_row_major_slice(numbers, records.nrows(), records.ncols());
+        self.fits_together(&records, &labels, weights)?;
+        let dataset = InFolds::new(records, &labels, weights, &self.folds);
 
+        let (rows, count) = (dataset.rows(), dataset.count());
         let span = Span::new(rows);
-        let folds = &self.folds;
-        let count = folds.iter().max().map_or(0, |&last| last + 1);
-        let on = |rows, fits| Objective { rows, labels: &labels, weights, folds, fits, classes: self.classes };
+        let InFolds { labels, weights, folds, .. } = &dataset;
+        let on = |rows, fits| Objective { rows, labels, weights, folds, fits, classes: self.classes };
         let all = count..count + 1;
         let place = span.as_ref().map_or(rows, Span::coordinates);
 
         let objective = on(place, 0..count);
-        let (best, path) = self.walk(&objective)?;
-        let out_of_fold = objective.held_out_logits(&best.weights);
+        let alphas = self.alphas.descending(rows.nrows());
+        let (best, path) = walk(&objective, &alphas).ok_or(LogisticError::Alpha(f64::NAN))?;
+        let out_of_fold = dataset.back(&objective.held_out_logits(&best.weights));
 
         // The fits without a fold have shown the penalty, and their mean is near the fit on all rows.
         let start = mean_of_fits(&best.weights, count);
@@ -106,20 +99,10 @@ impl<D: Data<Elem = f32>> Fit<ArrayBase<D, Ix2>, Array1<usize>, LogisticError> f
 
         let features = rows.ncols();
         let columns = Array2::from_shape_vec((self.classes, features + 1), parameters).unwrap_or_default();
-        let (weight, bias) = columns.view().split_at(ndarray::Axis(1), features);
+        let (weight, bias) = columns.view().split_at(Axis(1), features);
         let bias = bias.iter().copied().collect();
         Ok(Fitted { weight: weight.to_owned(), bias, alpha: best.alpha, loss, gap, out_of_fold, path })
     }
-}
-
-/// The best penalty so far.
-struct Best {
-    alpha: f64,
-    log_loss: f64,
-    /// Of all fits.
-    weights: Vec<f32>,
-    /// The change of variables that led there.
-    guide: Preconditioner<f32>,
 }
 
 impl LogisticValidParams {
@@ -147,36 +130,6 @@ impl LogisticValidParams {
         };
         records.rows().into_iter().enumerate().find_map(row).map_or(Ok(()), Err)
     }
-
-    /// From strong penalties to weak ones, each from the optimum of the one before.
-    fn walk(&self, objective: &Objective<'_>) -> Result<(Best, Vec<PathPoint>), LogisticError> {
-        let curvature = Curvature::new(objective.rows);
-        let total: f64 = objective.weights.iter().map(|&weight| f64::from(weight)).sum();
-        let alphas = self.alphas.descending(objective.rows.nrows());
-        let mut route = Route::new(objective, self.classes);
-        for alpha in approach(alphas[0]) {
-            let guide = curvature.preconditioner(&route.spreads, alpha);
-            route.arrive(alpha, minimise(objective, &guide, alpha, &route.weights, APPROACH));
-        }
-        let mut path: Vec<PathPoint> = Vec::new();
-        let mut best: Option<Best> = None;
-        for alpha in alphas {
-            let guide = curvature.preconditioner(&route.spreads, alpha);
-            let minimum = minimise(objective, &guide, alpha, &route.start(alpha), ON_PATH);
-            let log_loss = minimum.value.held_out / total;
-            path.push(PathPoint { alpha, log_loss, passes: minimum.passes });
-            route.arrive(alpha, minimum);
-            if best.as_ref().is_none_or(|best| log_loss < best.log_loss) {
-                best = Some(Best { alpha, log_loss, weights: route.weights.clone(), guide });
-            }
-            let lowest = best.as_ref().map_or(f64::INFINITY, |best| best.log_loss);
-            let worse = path.iter().rev().take_while(|point| point.log_loss > lowest).count();
-            if worse >= PATIENCE {
-                break;
-            }
-        }
-        best.map(|best| (best, path)).ok_or(LogisticError::Alpha(f64::NAN))
-    }
 }
 
 impl Alphas {
@@ -195,11 +148,6 @@ impl Alphas {
             }
         }
     }
-}
-
-/// Stronger penalties than the first one, on the way to it.
-fn approach(first: f64) -> impl Iterator<Item = f64> {
-    std::iter::successors(Some(1e3), |alpha| Some(alpha / 30.0)).take_while(move |&alpha| alpha > 10.0 * first)
 }
 
 /// The mean of the parameters of all fits.

@@ -24,6 +24,9 @@ const MEMORY: usize = 8;
 /// Passes over the rows that an iteration may take on average before all is noise.
 const PASSES: usize = 3;
 
+/// How much sooner to stop on a steep way down: the gap and the change may be so many times as large.
+const SOONER: (f64, f64) = (6.0, 2.5);
+
 /// When to stop.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stop {
@@ -35,6 +38,16 @@ pub(super) struct Stop {
     pub(super) settled: f64,
     /// Iterations at most.
     pub(super) iterations: u64,
+    /// Below this held-out loss `SOONER`.
+    pub(super) steep: f64,
+}
+
+impl Stop {
+    /// Whether this gap and this change of this held-out loss are small enough.
+    fn is_enough(&self, gap: f64, change: f64, held_out: f64) -> bool {
+        let sooner = if held_out < self.steep { SOONER } else { (1.0, 1.0) };
+        gap <= sooner.0 * self.gap && change <= sooner.1 * self.settled
+    }
 }
 
 /// Where the solver ended.
@@ -205,14 +218,13 @@ where
 
     fn terminate(&mut self, state: &Walk<T>) -> TerminationStatus {
         let cost = state.get_cost();
-        let near = state
-            .get_gradient()
-            .is_none_or(|gradient| argmin_math::ArgminDot::dot(gradient, gradient) / 2.0 <= self.stop.gap * cost);
+        let square = |gradient| argmin_math::ArgminDot::dot(gradient, gradient);
+        let gap = state.get_gradient().map_or(0.0, square) / 2.0 / cost.max(f64::MIN_POSITIVE);
         let held_out = self.latest.borrow().best.value.held_out;
-        let moves = (self.held_out - held_out).abs() > self.stop.settled * held_out;
+        let change = (self.held_out - held_out).abs() / held_out.max(f64::MIN_POSITIVE);
         self.held_out = held_out;
         let still = state.get_iter() > 0 && state.get_prev_cost() - cost <= T::ROUNDING * cost;
-        if (near && !moves) || still {
+        if self.stop.is_enough(gap, change, held_out) || still {
             TerminationStatus::Terminated(TerminationReason::SolverConverged)
         } else {
             TerminationStatus::NotTerminated

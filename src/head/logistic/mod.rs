@@ -1,16 +1,16 @@
 //! Multinomial logistic regression with an L2 penalty, and the choice of the penalty, as one walk.
 //!
 //! ```text
-//! standardised rows [N, F] ─▶ span ────▶ path over alpha, strong to weak ─▶ the best ─▶ polish ─▶ Fitted
-//! labels, weights, folds      N < F:     float32; k fits, each without       alpha       all rows,
-//!                             [N, N]     its fold, at once                               float64
+//! standardised rows [N, F] ─▶ in folds ─▶ span ────▶ path over alpha, strong to weak ─▶ the best ─▶ polish ─▶ Fitted
+//! labels, weights, folds                  N < F:     float32; k fits, each without       alpha       all rows,
+//!                                         [N, N]     its fold, at once                               float64
 //! ```
 //!
 //! What is minimised is the sum over the rows of weight times -ln p(own class), plus alpha/2 times the squared norm of the
 //! weights; intercepts are free. That is scikit-learn's `LogisticRegression(C=1/alpha)`, for two classes
 //! `C=2/alpha` (scikit-learn has one weight vector there, and the softmax has two that are each other's negative).
 //!
-//! Each penalty starts from where the optima of the two before point to (`route`). All fits of a penalty are one problem
+//! Each penalty starts from where the optima of the two before point to (`walk`, `route`). All fits of a penalty are one problem
 //! (`objective`), in variables in which it is nearly round (`curvature`), and L-BFGS takes three to twenty-odd passes over the
 //! rows for it.
 //!
@@ -19,6 +19,7 @@
 
 mod curvature;
 mod fit;
+mod in_folds;
 mod minimise;
 mod number;
 mod objective;
@@ -27,6 +28,7 @@ mod point;
 mod route;
 mod softmax;
 mod span;
+mod walk;
 
 use number::Number;
 

@@ -1,7 +1,6 @@
 //! float32 and float64: the path over the penalties is walked in the one, its end is polished in the other.
 
 use faer::{Mat, MatRef};
-use rayon::prelude::*;
 
 /// A float that fits are computed in.
 pub(super) trait Number: linfa::Float + faer::traits::RealField + Into<f64> {
@@ -41,11 +40,9 @@ impl Number for f64 {
 
     fn rows(rows: MatRef<'_, f32>) -> Rows<'_, Self> {
         let mut transpose = Mat::zeros(rows.ncols(), rows.nrows());
-        transpose.as_mut().par_col_chunks_mut(64).enumerate().for_each(|(block, columns)| {
-            for (row, column) in (block * 64..).zip(columns.col_iter_mut()) {
-                column.iter_mut().zip(rows.row(row).iter()).for_each(|(to, &from)| *to = Self::from(from));
-            }
-        });
+        for (column, row) in transpose.col_iter_mut().zip(rows.row_iter()) {
+            column.iter_mut().zip(row.iter()).for_each(|(to, &from)| *to = Self::from(from));
+        }
         Rows::Converted(transpose)
     }
 }

@@ -30,8 +30,8 @@ struct Earlier {
 
 impl Route {
     /// Where all weights are 0 and all K classes as probable as each other.
-    pub(super) fn new(objective: &Objective<'_>, classes: usize) -> Self {
-        let p = 1.0 / classes as f32;
+    pub(super) fn new(objective: &Objective<'_>) -> Self {
+        let p = 1.0 / objective.classes as f32;
         let spreads = objective.weights.iter().map(|weight| weight * p * (1.0 - p)).collect();
         Self { weights: vec![0.0; objective.parameters() * objective.columns()], spreads, last: None }
     }
