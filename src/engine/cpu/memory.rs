@@ -1,46 +1,89 @@
-//! Large pieces of memory for floats: aligned to cache lines, on huge pages where the system has them.
-#![expect(unsafe_code, reason = "a memory map seen as floats")]
+//! Memory for floats: aligned to cache lines, on huge pages where the system has them.
+//!
+//! A pass over the network reads all of its weights, and each page of 4 KiB would cost a walk through the page tables and a new start of
+//! the prefetcher. Most layers' weights are smaller than a huge page, so they share blocks of many.
+#![expect(unsafe_code, reason = "pieces of a memory map seen as floats")]
 
 use std::ops::{Deref, DerefMut};
+use std::ptr::NonNull;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use memmap2::MmapMut;
 
 /// Numbers in a cache line.
 const LINE: usize = 16;
-/// Bytes of a huge page; smaller pieces have nothing of it.
-const HUGE: usize = 2 << 20;
+/// Numbers of a block.
+const BLOCK: usize = 4 << 20;
+/// Numbers from which on a piece is worth a place in a block.
+const LARGE: usize = 4 << 10;
 
 /// Floats, zero at first.
 pub struct Memory {
-    numbers: Numbers,
+    /// Aligned to a cache line.
+    data: NonNull<f32>,
     len: usize,
+    /// What `data` points into, so that it stays.
+    _home: Home,
 }
 
-enum Numbers {
-    /// Where a map would be a waste, or cannot be had.
-    Lines(Vec<Line>),
-    Map(MmapMut),
+/// Where numbers are.
+enum Home {
+    Lines(#[expect(dead_code, reason = "kept alive, read by pointer")] Vec<Line>),
+    Block(#[expect(dead_code, reason = "as above")] Arc<MmapMut>),
 }
 
 #[derive(Clone)]
 #[repr(align(64))]
 struct Line(#[expect(dead_code, reason = "read as a slice of floats")] [f32; LINE]);
 
+/// The block that is being filled: where its free numbers begin, and how many they are.
+struct Free {
+    block: Arc<MmapMut>,
+    data: NonNull<f32>,
+    len: usize,
+}
+
+// SAFETY: the pointer is to free numbers of the block, which nobody else has.
+unsafe impl Send for Free {}
+static FREE: Mutex<Option<Free>> = Mutex::new(None);
+
+// SAFETY: a Memory's numbers are its own, as a vector's are.
+unsafe impl Send for Memory {}
+// SAFETY: as above.
+unsafe impl Sync for Memory {}
+
 impl Memory {
     /// So many zeros.
     pub fn zeroed(len: usize) -> Self {
-        let bytes = len * size_of::<f32>();
-        let map = if bytes < HUGE { None } else { MmapMut::map_anon(bytes).ok() };
-        let numbers = match map {
-            Some(map) => {
-                // Fewer page faults, fewer misses of the translation; where the system refuses, it is only slower.
-                #[cfg(target_os = "linux")]
-                drop(map.advise(memmap2::Advice::HugePage));
-                Numbers::Map(map)
-            }
-            None => Numbers::Lines(vec![Line([0.0; LINE]); len.div_ceil(LINE)]),
-        };
-        Self { numbers, len }
+        if len >= LARGE
+            && let Some(memory) = Self::of_block(len)
+        {
+            return memory;
+        }
+        let mut lines = vec![Line([0.0; LINE]); len.div_ceil(LINE)];
+        let data = NonNull::new(lines.as_mut_ptr().cast()).unwrap_or(NonNull::dangling());
+        Self { data, len, _home: Home::Lines(lines) }
+    }
+
+    /// Of the block that is being filled, or a new one.
+    fn of_block(len: usize) -> Option<Self> {
+        let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
+        let need = len.next_multiple_of(LINE);
+        if free.as_ref().is_none_or(|free| free.len < need) {
+            let numbers = need.max(BLOCK);
+            let mut map = MmapMut::map_anon(numbers * size_of::<f32>()).ok()?;
+            // Where the system refuses, it is only slower.
+            #[cfg(target_os = "linux")]
+            drop(map.advise(memmap2::Advice::HugePage));
+            let data = NonNull::new(map.as_mut_ptr())?.cast();
+            *free = Some(Free { block: Arc::new(map), data, len: numbers });
+        }
+        let free = free.as_mut()?;
+        let data = free.data;
+        // SAFETY: as many are free.
+        free.data = unsafe { data.add(need) };
+        free.len -= need;
+        Some(Self { data, len, _home: Home::Block(Arc::clone(&free.block)) })
     }
 }
 
@@ -48,22 +91,14 @@ impl Deref for Memory {
     type Target = [f32];
 
     fn deref(&self) -> &[f32] {
-        let data = match &self.numbers {
-            Numbers::Lines(lines) => lines.as_ptr().cast(),
-            Numbers::Map(map) => map.as_ptr().cast(),
-        };
-        // SAFETY: both hold at least `len` floats, aligned (pages are), and any bits are floats.
-        unsafe { std::slice::from_raw_parts(data, self.len) }
+        // SAFETY: at `data` are `len` floats, aligned, its own; any bits are floats.
+        unsafe { std::slice::from_raw_parts(self.data.as_ptr(), self.len) }
     }
 }
 
 impl DerefMut for Memory {
     fn deref_mut(&mut self) -> &mut [f32] {
-        let data = match &mut self.numbers {
-            Numbers::Lines(lines) => lines.as_mut_ptr().cast(),
-            Numbers::Map(map) => map.as_mut_ptr().cast(),
-        };
         // SAFETY: as above, and borrowed for writing.
-        unsafe { std::slice::from_raw_parts_mut(data, self.len) }
+        unsafe { std::slice::from_raw_parts_mut(self.data.as_ptr(), self.len) }
     }
 }

@@ -127,9 +127,10 @@ unsafe fn input_line<S: Simd, const P: usize, const N: usize>(simd: S, job: &Inp
 unsafe fn input_square<S: Simd, const P: usize, const N: usize>(simd: S, job: &InputTransform<'_>) {
     let transform = Transform::<S, P>::new(simd, &job.filter);
     let zero = simd.splat_f32s(0.0);
+    // Written as a whole before it is read, each time.
+    let mut half = [[zero; N]; N];
     for (tile, pixels) in job.pixels.chunks_exact(N * N).enumerate() {
         for channel in (0..job.channels).step_by(S::F32_LANES) {
-            let mut half = [[zero; N]; N];
             // SAFETY: the caller's promise.
             unsafe {
                 for x in 0..N {
@@ -143,9 +144,10 @@ unsafe fn input_square<S: Simd, const P: usize, const N: usize>(simd: S, job: &I
                     }
                 }
                 let mut to = job.values.add(tile * job.channels + channel);
-                for row in half {
-                    for value in transform.input::<N>(row) {
-                        store::<S>(to, value);
+                for y in 0..N {
+                    let row = transform.input::<N>(half[y]);
+                    for x in 0..N {
+                        store::<S>(to, row[x]);
                         to = to.wrapping_add(job.step);
                     }
                 }
@@ -187,9 +189,10 @@ unsafe fn output_square<S: Simd, const P: usize, const N: usize, const M: usize>
     let transform = Transform::<S, P>::new(simd, &job.filter);
     let floor = simd.splat_f32s(job.floor);
     let zero = simd.splat_f32s(0.0);
+    // As above.
+    let mut half = [[zero; N]; M];
     for (tile, pixels) in job.pixels.chunks_exact(M * M).enumerate() {
         for channel in (0..job.channels).step_by(S::F32_LANES) {
-            let mut half = [[zero; N]; M];
             // SAFETY: the caller's promise.
             unsafe {
                 let from = job.values.add(tile * job.channels + channel);

@@ -49,8 +49,14 @@ impl<const M: usize, const V: usize> WithSimd for Run<'_, '_, M, V> {
             let first = panel_index * panel;
             let bias = &job.bias[first..first + panel];
             let channels = panel.min(job.channels - first);
-            for (outputs, inputs) in job.outputs.chunks(M).zip(job.inputs.chunks(job.taps * M)) {
-                let tile = Tile { job, inputs, outputs, weights, bias, first, channels };
+            for (position, (outputs, inputs)) in job.outputs.chunks(M).zip(job.inputs.chunks(job.taps * M)).enumerate()
+            {
+                let ahead = match position {
+                    0..UNROLLED => weights.as_ptr_range().end.wrapping_add(position * depth.div_ceil(UNROLLED) * panel),
+                    _ => weights.as_ptr(),
+                };
+                let ahead_by = if position < UNROLLED { panel } else { 0 };
+                let tile = Tile { job, inputs, outputs, weights, bias, ahead, ahead_by, first, channels };
                 // SAFETY: chunks are of the lengths that Tile asks for, and pointers are as Product promises.
                 unsafe {
                     match outputs.len() {
@@ -73,6 +79,47 @@ impl<const M: usize, const V: usize> WithSimd for Run<'_, '_, M, V> {
     }
 }
 
+/// Products a turn of the innermost loop. With each turn goes a line of the next panel, which so has come nearer when it is
+/// needed: this many tiles see to all of it.
+const UNROLLED: usize = 4;
+
+/// sums += the k-th number of each row times a vector of weights.
+///
+/// # Safety
+/// They can be read.
+#[inline(always)]
+unsafe fn add_products<S: Simd, const R: usize, const V: usize>(
+    simd: S,
+    sums: &mut [[S::f32s; V]; R],
+    rows: [*const f32; R],
+    k: usize,
+    weights: *const f32,
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let these: [S::f32s; V] = from_fn(|v| load::<S>(weights.add(v * S::F32_LANES)));
+        for r in 0..R {
+            let number = simd.splat_f32s(*rows[r].add(k));
+            for v in 0..V {
+                sums[r][v] = multiply_add(simd, number, these[v], sums[r][v]);
+            }
+        }
+    }
+}
+
+/// Asks for the line at an address, which may be anywhere, into the second cache.
+#[inline(always)]
+fn prefetch(address: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch reads nothing that could be seen, and faults nowhere.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T1>(address.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
+}
+
 /// Some pixels times one panel.
 struct Tile<'a, 'b> {
     job: &'a Product<'b>,
@@ -83,6 +130,9 @@ struct Tile<'a, 'b> {
     weights: &'a [f32],
     /// `[panel]`.
     bias: &'a [f32],
+    /// What is prefetched, and how many numbers further on at each turn.
+    ahead: *const f32,
+    ahead_by: usize,
     /// The panel's first channel.
     first: usize,
     /// Channels of the panel that there are.
@@ -101,34 +151,52 @@ impl Tile<'_, '_> {
         unsafe {
             let zeros = [simd.splat_f32s(0.0); V];
             let bias: [S::f32s; V] = from_fn(|v| load::<S>(self.bias.as_ptr().add(v * S::F32_LANES)));
-            let mut totals = [bias; R];
+            // The first chain begins at the bias; where there are more, each joins the total at its end.
+            let mut sums = [bias; R];
+            let mut totals = [zeros; R];
             let mut weights = self.weights.as_ptr();
+            let mut ahead = self.ahead;
+            let mut left = self.job.taps * self.job.run;
+            let is_one_chain = left <= self.job.chain.min(self.job.run);
             for taps in self.inputs.chunks_exact(M) {
                 let rows: [*const f32; R] = from_fn(|r| taps[r].add(shift_in));
-                let mut first = 0;
-                while first < self.job.run {
-                    let last = self.job.run.min(first + self.job.chain);
-                    let mut sums = [zeros; R];
-                    for k in first..last {
-                        let these: [S::f32s; V] = from_fn(|v| load::<S>(weights.add(v * S::F32_LANES)));
+                let mut k = 0;
+                while k < self.job.run {
+                    let last = self.job.run.min(k + self.job.chain);
+                    left -= last - k;
+                    while k + UNROLLED <= last {
+                        prefetch(ahead);
+                        ahead = ahead.wrapping_add(self.ahead_by);
+                        for u in 0..UNROLLED {
+                            add_products::<S, R, V>(simd, &mut sums, rows, k + u, weights.add(u * V * S::F32_LANES));
+                        }
+                        weights = weights.add(UNROLLED * V * S::F32_LANES);
+                        k += UNROLLED;
+                    }
+                    while k < last {
+                        add_products::<S, R, V>(simd, &mut sums, rows, k, weights);
+                        weights = weights.add(V * S::F32_LANES);
+                        k += 1;
+                    }
+                    if left > 0 {
                         for r in 0..R {
-                            let number = simd.splat_f32s(*rows[r].add(k));
                             for v in 0..V {
-                                sums[r][v] = multiply_add(simd, number, these[v], sums[r][v]);
+                                totals[r][v] = simd.add_f32s(totals[r][v], sums[r][v]);
+                                sums[r][v] = zeros[v];
                             }
                         }
-                        weights = weights.add(V * S::F32_LANES);
                     }
-                    for r in 0..R {
-                        for v in 0..V {
-                            totals[r][v] = simd.add_f32s(totals[r][v], sums[r][v]);
-                        }
+                }
+            }
+            if !is_one_chain {
+                for r in 0..R {
+                    for v in 0..V {
+                        sums[r][v] = simd.add_f32s(totals[r][v], sums[r][v]);
                     }
-                    first = last;
                 }
             }
             let floor = simd.splat_f32s(self.job.floor);
-            for (r, sums) in totals.into_iter().enumerate() {
+            for (r, sums) in sums.into_iter().enumerate() {
                 let to = self.outputs[r].add(shift_out + self.first);
                 let sums = sums.map(|sum| simd.max_f32s(sum, floor));
                 if self.channels == V * S::F32_LANES {
