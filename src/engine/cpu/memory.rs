@@ -36,7 +36,7 @@ enum Home {
 #[repr(align(64))]
 struct Line(#[expect(dead_code, reason = "read as a slice of floats")] [f32; LINE]);
 
-/// The block that is being filled: where its free numbers begin, and how many they are.
+/// A block that is being filled: where its free numbers begin, and how many they are.
 struct Free {
     block: Arc<MmapMut>,
     data: NonNull<f32>,
@@ -65,18 +65,15 @@ impl Memory {
         Self { data, len, _home: Home::Lines(lines) }
     }
 
-    /// Of the block that is being filled, or a new one.
+    /// Of the block that is being filled, or a new one; what is larger than a block is one of its own.
     fn of_block(len: usize) -> Option<Self> {
-        let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
         let need = len.next_multiple_of(LINE);
+        if need >= BLOCK {
+            return Free::new(need).map(|free| Self { data: free.data, len, _home: Home::Block(free.block) });
+        }
+        let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
         if free.as_ref().is_none_or(|free| free.len < need) {
-            let numbers = need.max(BLOCK);
-            let mut map = MmapMut::map_anon(numbers * size_of::<f32>()).ok()?;
-            // Where the system refuses, it is only slower.
-            #[cfg(target_os = "linux")]
-            drop(map.advise(memmap2::Advice::HugePage));
-            let data = NonNull::new(map.as_mut_ptr())?.cast();
-            *free = Some(Free { block: Arc::new(map), data, len: numbers });
+            *free = Some(Free::new(BLOCK)?);
         }
         let free = free.as_mut()?;
         let data = free.data;
@@ -84,6 +81,18 @@ impl Memory {
         free.data = unsafe { data.add(need) };
         free.len -= need;
         Some(Self { data, len, _home: Home::Block(Arc::clone(&free.block)) })
+    }
+}
+
+impl Free {
+    /// A new block of so many numbers, all of them free; `None` where the system has none to give.
+    fn new(len: usize) -> Option<Self> {
+        let mut map = MmapMut::map_anon(len * size_of::<f32>()).ok()?;
+        // Where the system refuses, it is only slower.
+        #[cfg(target_os = "linux")]
+        drop(map.advise(memmap2::Advice::HugePage));
+        let data = NonNull::new(map.as_mut_ptr())?.cast();
+        Some(Self { block: Arc::new(map), data, len })
     }
 }
 
