@@ -254,6 +254,16 @@ fn logits_out_of_fold_are_those_of_a_fit_to_which_the_fold_counts_nothing() {
 }
 
 #[test]
+fn rows_of_which_none_counts_are_fitted_all_the_same() {
+    let labels: Vec<usize> = (0..12).map(|row| row % 2).collect();
+    let data = dataset(numbers(12, 3, 4), &labels).with_weights(Array1::zeros(12));
+    let params = LogisticParams::new(2, (0..12).map(|row| row / 2 % 2).collect());
+    let fitted = params.alphas(Alphas::Listed(vec![10.0, 1.0])).fit(&data).unwrap();
+    assert_eq!(fitted.loss, 0.0);
+    assert!(fitted.weight.iter().chain(&fitted.bias).all(|&number| number == 0.0));
+}
+
+#[test]
 fn the_gap_bounds_the_distance_to_another_way_to_the_optimum() {
     // Classes of very different sizes, weak penalties: the intercepts' curvature is smallest there.
     let mut labels: Vec<usize> = (0..120).map(|row| usize::from(row % 30 == 7)).collect();

@@ -64,7 +64,9 @@ pub(super) fn walk(objective: &Objective<'_>, alphas: &[f64]) -> Option<(Best, V
         path.push(PathPoint { alpha, log_loss: log_loss(&minimum), passes: minimum.passes });
         route.arrive(alpha, minimum);
         let lowest = path.iter().map(|point| point.log_loss).fold(f64::INFINITY, f64::min);
-        candidates.retain(|candidate| path[candidate.position].log_loss <= lowest * NEAR);
+        // Where no row counts there is no mean loss, and still a fit.
+        let may_be_best = |loss: f64| loss.is_nan() || loss <= lowest * NEAR;
+        candidates.retain(|candidate| may_be_best(path[candidate.position].log_loss));
         if path.iter().rev().take_while(|point| point.log_loss > lowest).count() >= PATIENCE {
             break;
         }

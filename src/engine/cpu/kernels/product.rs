@@ -51,11 +51,12 @@ impl<const M: usize, const V: usize> WithSimd for Run<'_, '_, M, V> {
             let channels = panel.min(job.channels - first);
             for (position, (outputs, inputs)) in job.outputs.chunks(M).zip(job.inputs.chunks(job.taps * M)).enumerate()
             {
-                let ahead = match position {
-                    0..UNROLLED => weights.as_ptr_range().end.wrapping_add(position * depth.div_ceil(UNROLLED) * panel),
-                    _ => weights.as_ptr(),
+                let (ahead, ahead_by) = if position < UNROLLED {
+                    let of_tile = depth.div_ceil(UNROLLED) * panel;
+                    (weights.as_ptr_range().end.wrapping_add(position * of_tile), panel)
+                } else {
+                    (weights.as_ptr(), 0)
                 };
-                let ahead_by = if position < UNROLLED { panel } else { 0 };
                 let tile = Tile { job, inputs, outputs, weights, bias, ahead, ahead_by, first, channels };
                 // SAFETY: chunks are of the lengths that Tile asks for, and pointers are as Product promises.
                 unsafe {
