@@ -6,4 +6,4 @@ mod stranger;
 use headstock::head::Head;
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|bytes: &[u8]| stranger::read(bytes, 100, Head::read));
+fuzz_target!(|bytes: &[u8]| stranger::read(bytes, Head::read));

@@ -1,4 +1,4 @@
-//! One file from a stranger, and what every reader promises of it: no panic, memory by its length, its name in the error.
+//! One file from a stranger, and what every reader promises of it: no panic, no allocation longer than it, its name in the error.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -6,30 +6,33 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use headstock::tensor_file::ReadError;
-use peak_alloc::PeakAlloc;
+
+#[path = "../../tests/strangers_files/allocations.rs"]
+mod allocations;
+
+use allocations::Allocations;
 
 #[global_allocator]
-static MEMORY: PeakAlloc = PeakAlloc;
+static MEMORY: Allocations = Allocations::new();
 
-const CONSTANT: usize = 64 << 10;
+/// As in `tests/strangers_files/reading.rs`.
+const CONSTANT: usize = 256 << 10;
 
 /// Reads the bytes as they are, and once more with a length of the header that fits: otherwise a byte more or less in the
-/// header would be no more than a wrong length. `factor`: bytes of memory a byte of the file, as in
-/// `tests/strangers_files/reading.rs`.
-pub fn read<T>(bytes: &[u8], factor: usize, reader: impl Fn(&Path) -> Result<T, ReadError>) {
-    hold(bytes, factor, &reader);
+/// header would be no more than a wrong length.
+pub fn read<T>(bytes: &[u8], reader: impl Fn(&Path) -> Result<T, ReadError>) {
+    hold(bytes, &reader);
     if let Some(mended) = mended(bytes) {
-        hold(&mended, factor, &reader);
+        hold(&mended, &reader);
     }
 }
 
-fn hold<T>(bytes: &[u8], factor: usize, reader: &impl Fn(&Path) -> Result<T, ReadError>) {
+fn hold<T>(bytes: &[u8], reader: &impl Fn(&Path) -> Result<T, ReadError>) {
     let path = write(bytes);
-    let before = MEMORY.current_usage();
-    MEMORY.reset_peak_usage();
-    let outcome = reader(path);
-    let peak = MEMORY.peak_usage() - before;
-    assert!(peak <= factor * bytes.len() + CONSTANT, "{peak} bytes of memory for a file of {}", bytes.len());
+    let (outcome, taken) = MEMORY.during(|| reader(path));
+    let len = bytes.len();
+    assert!(taken.largest <= len + CONSTANT, "{taken:?} for a file of {len}");
+    assert!(taken.peak <= 4 * len + (4 << 20), "{taken:?} for a file of {len}");
     if let Err(error) = outcome {
         assert!(error.to_string().contains(&path.display().to_string()), "{error}");
     }

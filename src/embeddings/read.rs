@@ -72,6 +72,9 @@ impl EmbeddingsFile {
     /// # Errors
     /// Where the file can no longer be read.
     pub fn for_each_row(&mut self, mut each: impl FnMut(&[f32])) -> io::Result<()> {
+        if self.is_empty() {
+            return Ok(());
+        }
         self.file.seek(SeekFrom::Start(self.first_row))?;
         let mut bytes = vec![0; self.columns * size_of::<f32>()];
         let mut row = vec![0.0; self.columns];

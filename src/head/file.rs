@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::{Dense, Head, HeldOut, Linear, Model};
 use crate::embeddings::Provenance;
 use crate::metrics::Metrics;
+use crate::printable::shortened;
 use crate::tensor_file::{Entry, Fault, ReadError, TensorFile, fault, write_header};
 use crate::whole_file::{WriteError, write_whole};
 
@@ -139,7 +140,7 @@ fn read(path: &Path) -> Result<Head, Fault> {
     let model = match file.text("kind")? {
         "linear" => Model::Linear(read_linear(&mut file, classes.len())?),
         "dense" => Model::Dense(read_dense(&mut file, classes.len())?),
-        other => return Err(fault(format!("its kind is '{other}', where linear or dense should be"))),
+        other => return Err(fault(format!("its kind is '{}', where linear or dense should be", shortened(other)))),
     };
     let temperature: f64 = file.json("temperature")?;
     if !(temperature > 0.0 && temperature.is_finite()) {
@@ -150,7 +151,7 @@ fn read(path: &Path) -> Result<Head, Fault> {
         check_thresholds(thresholds, classes.len())?;
     }
     let provenance = Provenance::read(&file)?;
-    let fit = file.json("fit")?;
+    let fit = file.value("fit")?;
     let held_out = match file.optional_json("held_out")? {
         Some(text) => Some(read_held_out(&mut file, text, &classes)?),
         None => None,

@@ -1,8 +1,8 @@
 //! Files from strangers: whatever the bytes, a reader gives a value or an error that names the file. It never panics, and
-//! never takes more memory than the file's length bears out.
+//! allocates nothing that is longer than the file.
 //!
 //! ```text
-//! valid files ─▶ mutations, seeded ─▶ EmbeddingsFile::open, Head::read ─▶ no panic, peak of memory, the error's text
+//! valid files ─▶ mutations, seeded ─▶ EmbeddingsFile::open, Head::read ─▶ no panic, the allocations, the error's text
 //! ```
 //!
 //! `fuzz/` asks the same of the same readers, without an end.
@@ -14,13 +14,14 @@
     reason = "a test that panics has failed, as it should"
 )]
 
+mod allocations;
 mod memory;
 mod mutations;
 mod reading;
 mod refusals;
 mod valid;
 
-use peak_alloc::PeakAlloc;
+use allocations::Allocations;
 
 #[global_allocator]
-static MEMORY: PeakAlloc = PeakAlloc;
+static MEMORY: Allocations = Allocations::new();

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use headstock::dataset::Candidate;
-use headstock::embeddings::{Format, Provenance, Table};
+use headstock::embeddings::{EmbeddingsFile, Format, Provenance, Table};
 use headstock::head::dense::Dense;
 use headstock::head::{Head, HeldOut, Linear, Model};
 use headstock::metrics::Metrics;
@@ -108,6 +108,45 @@ fn a_head_comes_back_as_it_was_with_its_held_out_rows() {
         head.write(&path).unwrap();
         assert_eq!(Head::read(&path).unwrap(), head);
     }
+}
+
+/// What guards against strangers must let through what we write ourselves.
+#[test]
+fn many_classes_rows_and_epochs_of_our_own_are_read() {
+    let _turn = crate::reading::Reading::new();
+    let folder = tempfile::tempdir().unwrap();
+    let classes: Vec<String> = (0..1000).map(|class| format!("the \"{class}\"")).collect();
+    let path = folder.path().join("embeddings.safetensors");
+    let images: Vec<Candidate> =
+        (0..2000).map(|row| Candidate { path: format!("a, b, {row}.jpg"), class: Some(row % 1000) }).collect();
+    let provenance = provenance();
+    let images = images.iter().collect();
+    let table = Table { provenance: &provenance, classes: &classes, root: "images", images, columns: 2048 };
+    Format::Safetensors.write(&path, &table, &mut std::io::repeat(0)).unwrap();
+    assert_eq!(EmbeddingsFile::open(&path).unwrap().len(), 2000);
+
+    let path = folder.path().join("head.safetensors");
+    let labels: Vec<usize> = (0..1000).collect();
+    let probabilities = Array2::from_elem((1000, 1000), 0.001_f32);
+    let epoch = json!({ "train_loss": 0.25, "validation": { "loss": 0.5, "accuracy": 0.75 } });
+    let head = Head {
+        model: Model::Linear(Linear { weight: matrix(1000, 2048), bias: vec![0.0; 1000] }),
+        thresholds: Some(vec![0.5; 1000]),
+        fit: json!({ "history": vec![epoch; 2000] }),
+        held_out: Some(HeldOut {
+            set: "validation".to_owned(),
+            metrics: Metrics::new(&classes, &labels, probabilities.mapv(f64::from).view()),
+            images: None,
+            paths: (0..1000).map(|row| format!("{row}.jpg")).collect(),
+            labels,
+            probabilities,
+            map: matrix(1000, 2),
+        }),
+        classes,
+        ..linear()
+    };
+    head.write(&path).unwrap();
+    assert_eq!(Head::read(&path).unwrap(), head);
 }
 
 /// `cargo test --release --test strangers_files -- --ignored`, before the fuzzer is first run.

@@ -2,23 +2,31 @@
 //!
 //! Both promises (`headstock.embeddings/1`, `headstock.head/1`) are one JSON header with string metadata, then tensors.
 //! Files come from strangers: nothing is allocated that the file's own length does not bear out. Numbers take what they
-//! take in the file; JSON, where it is made to, twenty times its text, and the `fit` of a head, which may be any JSON, a
-//! hundred times (`tests/strangers_files`).
+//! take in the file; JSON is measured before it is parsed ([`room`]), and refused where it would swell beyond that.
+//! `tests/strangers_files` and `fuzz/` hold the readers to it.
 //!
-//! The header is written here and not by the safetensors crate, because that one keeps metadata in a hash map: the same
-//! content would give other bytes at every run.
+//! ```text
+//! header ─▶ JSON, measured ─▶ metadata: strings ─▶ measured again ─▶ classes, paths, ...
+//!                          └▶ tensors: type, shape, place ─▶ numbers, read when asked for
+//! ```
+
+mod header;
+mod room;
 
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
 use serde::de::DeserializeOwned;
-use serde_json::value::RawValue;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
+
+pub(crate) use self::header::{Entry, write_header};
+use self::room::Extent;
+use crate::printable::shortened;
 
 /// The longest header, in bytes, that the safetensors libraries read.
 pub const HEADER_LIMIT: usize = 100_000_000;
@@ -53,6 +61,7 @@ fn unreadable(source: io::Error) -> Fault {
 #[derive(Debug)]
 pub(crate) struct TensorFile {
     file: BufReader<File>,
+    file_len: u64,
     metadata: HashMap<String, String>,
     header: Metadata,
     data: u64,
@@ -73,10 +82,10 @@ impl TensorFile {
         }
         let mut header = vec![0; header_len];
         file.read_exact(&mut header).map_err(unreadable)?;
-        let (metadata, header) = parse_header(&header).ok_or_else(no_safetensors)?;
+        let (metadata, header) = header::parse(&header, file_len).ok_or_else(no_safetensors)?;
         match metadata.get("format").map(String::as_str) {
             Some(found) if found == format => {}
-            Some(other) => return Err(fault(wrong_format(other, format))),
+            Some(other) => return Err(fault(wrong_format(&shortened(other), format))),
             None => return Err(fault(format!("its metadata names no format, where {format} should be"))),
         }
         let data = 8 + header_len as u64;
@@ -85,7 +94,7 @@ impl TensorFile {
             Ordering::Greater => return Err(fault("there is something behind its last tensor")),
             Ordering::Equal => {}
         }
-        Ok(Self { file, metadata, header, data })
+        Ok(Self { file, file_len, metadata, header, data })
     }
 
     /// A string of the metadata.
@@ -100,12 +109,25 @@ impl TensorFile {
 
     /// A string of the metadata that holds JSON.
     pub(crate) fn json<T: DeserializeOwned>(&self, key: &str) -> Result<T, Fault> {
-        parse(key, self.text(key)?)
+        self.parse(key, self.text(key)?, Extent::fits)
     }
 
     /// A string of the metadata that holds JSON and may be missing.
     pub(crate) fn optional_json<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, Fault> {
-        self.optional_text(key).map(|text| parse(key, text)).transpose()
+        self.optional_text(key).map(|text| self.parse(key, text, Extent::fits)).transpose()
+    }
+
+    /// A string of the metadata that holds JSON of any form.
+    pub(crate) fn value(&self, key: &str) -> Result<Value, Fault> {
+        self.parse(key, self.text(key)?, Extent::fits_as_values)
+    }
+
+    fn parse<T: DeserializeOwned>(&self, key: &str, text: &str, fits: fn(Extent, u64) -> bool) -> Result<T, Fault> {
+        let wrong = || fault(format!("`{key}` of its metadata is not what it should be"));
+        if !fits(Extent::of(text).ok_or_else(wrong)?, self.file_len) {
+            return Err(fault(format!("`{key}` of its metadata has more parts than a file of its length can use")));
+        }
+        serde_json::from_str(text).map_err(|_| wrong())
     }
 
     /// The names of the classes, no two alike.
@@ -166,26 +188,6 @@ impl TensorFile {
     }
 }
 
-fn parse<T: DeserializeOwned>(key: &str, text: &str) -> Result<T, Fault> {
-    serde_json::from_str(text).map_err(|_| fault(format!("`{key}` of its metadata is not what it should be")))
-}
-
-/// The metadata and the tensors, whose shapes, types and offsets agree, without an overlap or a gap. None where it is no
-/// header of safetensors.
-///
-/// Not by the safetensors crate's own `Deserialize`, which holds all of the header as values of 32 bytes for a time: here a
-/// tensor is parsed from its piece of the text.
-fn parse_header(text: &[u8]) -> Option<(HashMap<String, String>, Metadata)> {
-    let mut entries: HashMap<String, &RawValue> = serde_json::from_slice(text).ok()?;
-    let metadata = entries
-        .remove("__metadata__")
-        .map_or(Some(HashMap::new()), |metadata| serde_json::from_str(metadata.get()).ok())?;
-    let tensors = entries.into_iter().map(|(name, info)| Some((name, serde_json::from_str(info.get()).ok()?)));
-    let mut tensors = tensors.collect::<Option<Vec<(String, TensorInfo)>>>()?;
-    tensors.sort_by_key(|(_, info)| info.data_offsets);
-    Some((metadata, Metadata::new(None, tensors).ok()?))
-}
-
 /// What to say of a file that names another format: most often it is the other of our two files.
 fn wrong_format(found: &str, wanted: &str) -> String {
     let name = |format: &str| format.split_once('/').map_or(format.to_owned(), |(name, _)| name.to_owned());
@@ -194,33 +196,4 @@ fn wrong_format(found: &str, wanted: &str) -> String {
     } else {
         format!("its format is {found}, not {wanted}")
     }
-}
-
-/// A tensor that is to be written: its name, type, shape.
-pub(crate) struct Entry<'a> {
-    pub(crate) name: &'a str,
-    pub(crate) dtype: Dtype,
-    pub(crate) shape: Vec<usize>,
-}
-
-/// Writes the length and the header, filled up with spaces so that the tensors behind it are aligned to eight bytes. The
-/// bytes of the tensors follow in the order of `tensors`: wider numbers before narrower ones.
-pub(crate) fn write_header(metadata: &[(&str, String)], tensors: &[Entry<'_>], out: &mut impl Write) -> io::Result<()> {
-    let mut header = Map::new();
-    let metadata: Map<String, Value> = metadata.iter().map(|(key, value)| ((*key).to_owned(), json!(value))).collect();
-    header.insert("__metadata__".to_owned(), Value::Object(metadata));
-    let mut end = 0;
-    for Entry { name, dtype, shape } in tensors {
-        let start = end;
-        end += shape.iter().product::<usize>() * dtype.bitsize() / 8;
-        let dtype = format!("{dtype:?}");
-        header.insert((*name).to_owned(), json!({ "dtype": dtype, "shape": shape, "data_offsets": [start, end] }));
-    }
-    let mut header = serde_json::to_vec(&header)?;
-    header.resize(header.len().next_multiple_of(8), b' ');
-    if header.len() > HEADER_LIMIT {
-        return Err(io::Error::other("the paths do not fit the header of one safetensors file"));
-    }
-    out.write_all(&(header.len() as u64).to_le_bytes())?;
-    out.write_all(&header)
 }
