@@ -2,7 +2,7 @@
 //!
 //! Both promises (`headstock.embeddings/1`, `headstock.head/1`) are one JSON header with string metadata, then tensors.
 //! Files come from strangers: nothing is allocated that the file's own length does not bear out. Numbers take what they
-//! take in the file; JSON is measured before it is parsed ([`room`]), and refused where it would swell beyond that.
+//! take in the file; JSON is measured before it is parsed (`room`), and refused where it would swell beyond that.
 //! `tests/strangers_files` and `fuzz/` hold the readers to it.
 //!
 //! ```text
