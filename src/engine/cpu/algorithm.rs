@@ -4,7 +4,7 @@
 //! the machine's mood, and with it the bits.
 
 use super::minimal_filtering::MinimalFilter;
-use crate::inception::Convolution;
+use crate::inception::{Convolution, Window};
 
 /// Channels must fill vectors, whatever their length, where they are transformed.
 const WHOLE_VECTORS: usize = 16;
@@ -14,6 +14,8 @@ const WHOLE_VECTORS: usize = 16;
 pub enum Algorithm {
     /// A sum over taps and channels.
     Direct,
+    /// A matrix product: pixels by channels.
+    Pointwise,
     /// Minimal filtering along both axes (a square kernel), or along the one that the kernel has.
     Filtered {
         /// The filter along each axis.
@@ -25,12 +27,9 @@ impl Algorithm {
     /// The fastest that keeps to the accuracy promised.
     #[must_use]
     pub fn of(convolution: &Convolution) -> Self {
-        let whole = [convolution.in_channels, convolution.out_channels].iter().all(|c| c % WHOLE_VECTORS == 0);
-        if convolution.window.stride != 1 || !whole {
-            return Self::Direct;
-        }
         let filtered = |filter| Self::Filtered { filter };
-        match convolution.window.kernel {
+        let fastest = match convolution.window.kernel {
+            [1, 1] => Self::Pointwise,
             // 8x8 maps in groups: 4 fits exactly, and the weights of 6 would be twice as many.
             [3, 3] if convolution.in_channels > 256 => filtered(MinimalFilter::F4_3),
             [3, 3] => filtered(MinimalFilter::F6_3),
@@ -38,6 +37,25 @@ impl Algorithm {
             [1, 7] | [7, 1] => filtered(MinimalFilter::F6_7),
             [1, 3] | [3, 1] => filtered(MinimalFilter::F4_3),
             _ => Self::Direct,
+        };
+        if fastest.suits(convolution) { fastest } else { Self::Direct }
+    }
+
+    /// Whether it can compute this convolution.
+    #[must_use]
+    pub fn suits(&self, convolution: &Convolution) -> bool {
+        let Window { kernel, stride, padding } = convolution.window;
+        match self {
+            Self::Direct => true,
+            Self::Pointwise => kernel == [1, 1] && stride == 1 && padding == [0, 0],
+            Self::Filtered { filter } => {
+                let channels = [convolution.in_channels, convolution.out_channels];
+                let [short, long] = [kernel[0].min(kernel[1]), kernel[0].max(kernel[1])];
+                stride == 1
+                    && long == filter.taps
+                    && (short == 1 || short == long)
+                    && channels.iter().all(|channels| channels % WHOLE_VECTORS == 0)
+            }
         }
     }
 }

@@ -20,7 +20,7 @@ pub struct Layer {
 
 impl Layer {
     /// Lays out a kernel `[out, in, height, width]` and a bias `[out]`; `None` where this processor does not have the
-    /// instructions, or the lengths are not those of the shape.
+    /// instructions, the lengths are not those of the shape, or the algorithm does not suit it.
     #[must_use]
     pub fn new(
         shape: inception::Convolution,
@@ -30,7 +30,7 @@ impl Layer {
         bias: &[f32],
     ) -> Option<Self> {
         let kernels = instructions.kernels()?;
-        if kernel.len() != shape.kernel_len() || bias.len() != shape.out_channels {
+        if kernel.len() != shape.kernel_len() || bias.len() != shape.out_channels || !algorithm.suits(&shape) {
             return None;
         }
         let numbers = Numbers { kernel, bias, floor: 0.0 };

@@ -1,12 +1,10 @@
 //! A convolution as a sum over taps and channels: the register tile walks over pixels, whichever they are.
 
-use rayon::prelude::*;
-
 use super::super::kernels::{Kernels, Product};
 use super::super::map::Map;
 use super::super::memory::Memory;
 use super::super::scratch::Scratch;
-use super::{Numbers, in_panels};
+use super::{Numbers, in_panels, weights_in_panels};
 use crate::inception::Convolution;
 
 /// Numbers of the inputs of a block, at most: they are read once a panel, and are to stay in the second cache.
@@ -33,11 +31,9 @@ pub(super) struct Direct {
 impl Direct {
     pub(super) fn new(shape: &Convolution, numbers: Numbers<'_>, kernels: &dyn Kernels) -> Self {
         let (panel, tile) = (kernels.panel(), kernels.tile());
-        let [out, channels, height, width] = shape.kernel_shape();
+        let [_, channels, height, width] = shape.kernel_shape();
         let depth = channels * height * width;
-        let mut weights = Memory::zeroed(out.next_multiple_of(panel) * depth);
-        let panels = weights.par_chunks_exact_mut(depth * panel).zip(numbers.kernel.par_chunks(depth * panel));
-        panels.for_each(|(weights, kernels)| lay_out(weights, kernels, [channels, height * width, panel]));
+        let weights = weights_in_panels(numbers.kernel, [channels, height * width, panel]);
         let (taps, run) = match shape.window.padding {
             [0, 0] => ([height, 1], width * channels),
             _ => ([height, width], channels),
@@ -97,24 +93,8 @@ impl Direct {
             floor: self.floor,
             outputs: &scratch.outputs,
             channels: shape.out_channels,
-            shift: [0, 0],
         };
         // SAFETY: each tap is `run` numbers of the input or zeros, each output one of the block's pixels.
         unsafe { kernels.product(&job) }
-    }
-}
-
-/// [out, channels, taps] to [taps, channels, panel]: a few channels of all kernels after the other, so that neither side
-/// wanders through memory.
-fn lay_out(weights: &mut [f32], kernels: &[f32], [channels, taps, panel]: [usize; 3]) {
-    const STRIP: usize = 16;
-    for first in (0..channels).step_by(STRIP) {
-        for (o, kernel) in kernels.chunks_exact(channels * taps).enumerate() {
-            for c in first..channels.min(first + STRIP) {
-                for tap in 0..taps {
-                    weights[(tap * channels + c) * panel + o] = kernel[c * taps + tap];
-                }
-            }
-        }
     }
 }

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::super::kernels::{InputTransform, Kernels, OutputTransform, Product};
+use super::super::kernels::{InputTransform, Kernels, MatrixProduct, OutputTransform};
 use super::super::map::Map;
 use super::super::memory::Memory;
 use super::super::minimal_filtering::MinimalFilter;
@@ -10,14 +10,12 @@ use super::super::scratch::Scratch;
 use super::{Numbers, in_panels};
 use crate::inception::Convolution;
 
-/// Numbers at the points of a block's inputs and outputs, at most: they are to stay in the second cache.
-const BLOCK: usize = 192 << 10;
-/// Register tiles of a block, at most; and where hardly one fits the cache, since then all that counts is that
-/// the weights, which are larger still, are read seldom.
+/// Register tiles of a block, at most. The weights of all points are read once a block, and are larger than what the block
+/// itself takes; more than this gains nothing that can be measured.
 const MANY: usize = 9;
 /// Products that are added up in a row before they join the total. A sum of n products in a row is off by the rounding of all
 /// the sums before it, and the output transform multiplies that: chains of 64 take a third off the error of the features.
-const CHAIN: usize = 64;
+const CHAIN: usize = 128;
 /// Between one point's numbers and the next one's, so that they do not fall on the same lines of the cache.
 const GAP: usize = 16;
 
@@ -35,6 +33,8 @@ pub(super) struct Filtered {
     outputs: [usize; 2],
     /// Tiles of a block, at most.
     most: usize,
+    /// Output channels of a panel.
+    panel: usize,
 }
 
 impl Filtered {
@@ -42,21 +42,24 @@ impl Filtered {
         let (panel, tile) = (kernels.panel(), kernels.tile());
         let along = |many: usize| shape.window.kernel.map(|taps| if taps == 1 { 1 } else { many });
         let (points, outputs) = (along(filter.points()), along(filter.outputs));
-        let places = points[0] * points[1];
-        let of_tile = places * (shape.in_channels + shape.out_channels);
-        let most = match BLOCK / of_tile / tile {
-            0 | 1 => MANY,
-            tiles => tiles.min(MANY),
-        } * tile;
         let bias = in_panels(numbers.bias, panel);
         let no_bias = Memory::zeroed(bias.len());
         let weights = transform_kernels(shape, &filter, points, numbers.kernel, panel);
-        Self { filter, weights, bias, no_bias, floor: numbers.floor, points, outputs, most }
+        Self { filter, weights, bias, no_bias, floor: numbers.floor, points, outputs, most: MANY * tile, panel }
     }
 
     pub(super) fn scratch(&self, shape: &Convolution) -> usize {
         let places = self.points[0] * self.points[1];
-        places * (self.most * (shape.in_channels + shape.out_channels) + 2 * GAP)
+        places * (self.most * shape.in_channels + GAP) + self.most * self.of_tile(shape)
+    }
+
+    /// Numbers between a panel of a tile's products and the next one, and of all of a tile's.
+    fn panel_step(&self) -> usize {
+        self.points[0] * self.points[1] * self.panel + GAP
+    }
+
+    fn of_tile(&self, shape: &Convolution) -> usize {
+        shape.out_channels.div_ceil(self.panel) * self.panel_step()
     }
 
     /// Blocks, and tiles of each but perhaps the last: as even as they can be.
@@ -91,7 +94,7 @@ impl Filtered {
         let [_, of_block] = self.division(output);
         let first = block * of_block;
         let last = (first + of_block).min(output.images * down * across);
-        let Scratch { inputs, outputs, products, values, nowhere, .. } = scratch;
+        let Scratch { inputs, outputs, values, nowhere, .. } = scratch;
 
         // Where the pixels are.
         inputs.clear();
@@ -115,8 +118,8 @@ impl Filtered {
 
         let count = last - first;
         let places = self.points[0] * self.points[1];
-        let steps = [count * shape.in_channels + GAP, count * shape.out_channels + GAP];
-        let (before, after) = values.split_at_mut(places * steps[0]);
+        let step = count * shape.in_channels + GAP;
+        let (before, after) = values.split_at_mut(places * step);
         let square = self.points[0] == self.points[1];
         let job = InputTransform {
             filter: self.filter,
@@ -124,40 +127,36 @@ impl Filtered {
             pixels: inputs,
             channels: shape.in_channels,
             values: before.as_mut_ptr(),
-            step: steps[0],
+            step,
         };
         // SAFETY: each pixel is one of the input or zeros; the values have room for all places.
         unsafe { kernels.input_transform(&job) }
 
-        products.clear();
-        products.extend((0..count).map(|tile| after.as_mut_ptr().wrapping_add(tile * shape.out_channels)));
-        inputs.clear();
-        inputs.extend(
-            (0..count.next_multiple_of(kernels.tile()))
-                .map(|tile| before.as_ptr().wrapping_add(tile * shape.in_channels)),
-        );
         for (place, weights) in self.weights.chunks_exact(self.weights.len() / places).enumerate() {
-            let job = Product {
-                inputs,
-                taps: 1,
-                run: shape.in_channels,
+            let job = MatrixProduct {
+                inputs: before.as_ptr().wrapping_add(place * step),
+                input_step: shape.in_channels,
+                rows: count,
+                depth: shape.in_channels,
                 chain: CHAIN,
                 weights,
                 bias: &self.no_bias,
                 floor: f32::NEG_INFINITY,
-                outputs: products,
+                outputs: after.as_mut_ptr().wrapping_add(place * self.panel),
+                output_step: self.of_tile(shape),
+                panel_step: self.panel_step(),
                 channels: shape.out_channels,
-                shift: steps.map(|step| place * step),
             };
             // SAFETY: inputs and outputs are the place's tiles, one after the other.
-            unsafe { kernels.product(&job) }
+            unsafe { kernels.matrix_product(&job) }
         }
 
         let job = OutputTransform {
             filter: self.filter,
             square,
             values: after.as_ptr(),
-            step: steps[1],
+            panel: self.panel,
+            panel_step: self.panel_step(),
             pixels: outputs,
             channels: shape.out_channels,
             bias: &self.bias,

@@ -6,6 +6,9 @@
 
 mod direct;
 mod filtered;
+mod pointwise;
+
+use rayon::prelude::*;
 
 use super::algorithm::Algorithm;
 use super::kernels::Kernels;
@@ -15,6 +18,7 @@ use super::scratch::Scratch;
 use crate::inception;
 use direct::Direct;
 use filtered::Filtered;
+use pointwise::Pointwise;
 
 /// A convolution with a bias and a floor, ready to run.
 pub struct Convolution {
@@ -24,6 +28,7 @@ pub struct Convolution {
 
 enum Ready {
     Direct(Direct),
+    Pointwise(Pointwise),
     Filtered(Filtered),
 }
 
@@ -48,6 +53,7 @@ impl Convolution {
     ) -> Self {
         let ready = match algorithm {
             Algorithm::Direct => Ready::Direct(Direct::new(&shape, numbers, kernels)),
+            Algorithm::Pointwise => Ready::Pointwise(Pointwise::new(&shape, numbers, kernels)),
             Algorithm::Filtered { filter } => Ready::Filtered(Filtered::new(&shape, filter, numbers, kernels)),
         };
         Self { ready, shape }
@@ -56,7 +62,7 @@ impl Convolution {
     /// Numbers of scratch that a block needs.
     pub fn scratch(&self) -> usize {
         match &self.ready {
-            Ready::Direct(_) => 0,
+            Ready::Direct(_) | Ready::Pointwise(_) => 0,
             Ready::Filtered(filtered) => filtered.scratch(&self.shape),
         }
     }
@@ -65,6 +71,7 @@ impl Convolution {
     pub fn blocks(&self, output: &Map) -> usize {
         match &self.ready {
             Ready::Direct(direct) => direct.blocks(output),
+            Ready::Pointwise(pointwise) => pointwise.blocks(output),
             Ready::Filtered(filtered) => filtered.blocks(output),
         }
     }
@@ -86,6 +93,7 @@ impl Convolution {
         unsafe {
             match &self.ready {
                 Ready::Direct(direct) => direct.run(&self.shape, kernels, zeros, scratch, maps, block),
+                Ready::Pointwise(pointwise) => pointwise.run(&self.shape, kernels, maps, block),
                 Ready::Filtered(filtered) => filtered.run(&self.shape, kernels, zeros, scratch, maps, block),
             }
         }
@@ -97,4 +105,28 @@ fn in_panels(numbers: &[f32], panel: usize) -> Memory {
     let mut padded = Memory::zeroed(numbers.len().next_multiple_of(panel));
     padded[..numbers.len()].copy_from_slice(numbers);
     padded
+}
+
+/// [out, in, taps] to [panels, taps, in, panel], zeros past the last channel.
+fn weights_in_panels(kernels: &[f32], [channels, taps, panel]: [usize; 3]) -> Memory {
+    let of_kernel = channels * taps;
+    let mut weights = Memory::zeroed((kernels.len() / of_kernel).next_multiple_of(panel) * of_kernel);
+    let panels = weights.par_chunks_exact_mut(of_kernel * panel).zip(kernels.par_chunks(of_kernel * panel));
+    panels.for_each(|(weights, kernels)| lay_out(weights, kernels, [channels, taps, panel]));
+    weights
+}
+
+/// [out, channels, taps] to [taps, channels, panel]: a few channels of all kernels after the other, so that neither side
+/// wanders through memory.
+fn lay_out(weights: &mut [f32], kernels: &[f32], [channels, taps, panel]: [usize; 3]) {
+    const STRIP: usize = 16;
+    for first in (0..channels).step_by(STRIP) {
+        for (o, kernel) in kernels.chunks_exact(channels * taps).enumerate() {
+            for c in first..channels.min(first + STRIP) {
+                for tap in 0..taps {
+                    weights[(tap * channels + c) * panel + o] = kernel[c * taps + tap];
+                }
+            }
+        }
+    }
 }

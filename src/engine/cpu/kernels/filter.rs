@@ -30,10 +30,12 @@ pub struct OutputTransform<'a> {
     pub filter: MinimalFilter,
     /// Along both axes, or along one.
     pub square: bool,
-    /// [places, tiles, channels], one place `step` numbers after the other; n or n x n places.
+    /// [tiles, panels, places, panel]; n or n x n places.
     pub values: *const f32,
-    /// From one place to the next.
-    pub step: usize,
+    /// Channels of a panel, which are so many numbers from one place to the next.
+    pub panel: usize,
+    /// Numbers from one panel of a tile to the next.
+    pub panel_step: usize,
     /// [tiles, outputs]: where each pixel's channels go; m or m x m pixels.
     pub pixels: &'a [*mut f32],
     /// A multiple of the vector.
@@ -163,15 +165,17 @@ unsafe fn output_line<S: Simd, const P: usize, const N: usize, const M: usize>(s
     let transform = Transform::<S, P>::new(simd, &job.filter);
     let floor = simd.splat_f32s(job.floor);
     let zero = simd.splat_f32s(0.0);
+    let panels = job.channels.div_ceil(job.panel);
     for (tile, pixels) in job.pixels.chunks_exact(M).enumerate() {
         for channel in (0..job.channels).step_by(S::F32_LANES) {
             // SAFETY: the caller's promise.
             unsafe {
-                let from = job.values.add(tile * job.channels + channel);
+                let (panel, within) = (channel / job.panel, channel % job.panel);
+                let from = job.values.add((tile * panels + panel) * job.panel_step + within);
                 let bias = load::<S>(job.bias.as_ptr().add(channel));
                 let mut line = [zero; N];
                 for i in 0..N {
-                    line[i] = load::<S>(from.add(i * job.step));
+                    line[i] = load::<S>(from.add(i * job.panel));
                 }
                 let outputs = transform.output::<N, M>(line);
                 for i in 0..M {
@@ -191,16 +195,18 @@ unsafe fn output_square<S: Simd, const P: usize, const N: usize, const M: usize>
     let zero = simd.splat_f32s(0.0);
     // As above.
     let mut half = [[zero; N]; M];
+    let panels = job.channels.div_ceil(job.panel);
     for (tile, pixels) in job.pixels.chunks_exact(M * M).enumerate() {
         for channel in (0..job.channels).step_by(S::F32_LANES) {
             // SAFETY: the caller's promise.
             unsafe {
-                let from = job.values.add(tile * job.channels + channel);
+                let (panel, within) = (channel / job.panel, channel % job.panel);
+                let from = job.values.add((tile * panels + panel) * job.panel_step + within);
                 let bias = load::<S>(job.bias.as_ptr().add(channel));
                 for x in 0..N {
                     let mut column = [zero; N];
                     for y in 0..N {
-                        column[y] = load::<S>(from.add((y * N + x) * job.step));
+                        column[y] = load::<S>(from.add((y * N + x) * job.panel));
                     }
                     let column = transform.output::<N, M>(column);
                     for y in 0..M {

@@ -15,10 +15,12 @@
 #![allow(clippy::inline_always, reason = "only what is inlined is compiled for the instructions of its caller")]
 
 mod filter;
+mod matrix_product;
 mod product;
 mod window;
 
 pub use filter::{InputTransform, OutputTransform};
+pub use matrix_product::MatrixProduct;
 pub use product::Product;
 pub use window::{Reduce, WindowReduction};
 
@@ -40,6 +42,12 @@ pub trait Kernels: Send + Sync {
     /// # Safety
     /// Pointers and lengths are as [`Product`] says.
     unsafe fn product(&self, job: &Product<'_>);
+
+    /// Rows times weights.
+    ///
+    /// # Safety
+    /// Pointers and lengths are as [`MatrixProduct`] says.
+    unsafe fn matrix_product(&self, job: &MatrixProduct<'_>);
 
     /// The input transform of minimal filtering.
     ///
@@ -128,6 +136,10 @@ impl<S: Simd, const M: usize, const V: usize> Kernels for Family<S, M, V> {
 
     unsafe fn product(&self, job: &Product<'_>) {
         self.0.vectorize(product::Run::<M, V>(job));
+    }
+
+    unsafe fn matrix_product(&self, job: &MatrixProduct<'_>) {
+        self.0.vectorize(matrix_product::Run::<M, V>(job));
     }
 
     unsafe fn input_transform(&self, job: &InputTransform<'_>) {

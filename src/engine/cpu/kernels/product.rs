@@ -31,8 +31,6 @@ pub struct Product<'a> {
     pub chain: usize,
     /// Output channels.
     pub channels: usize,
-    /// Numbers to be added to each input and each output.
-    pub shift: [usize; 2],
 }
 
 pub(super) struct Run<'a, 'b, const M: usize, const V: usize>(pub(super) &'a Product<'b>);
@@ -82,14 +80,14 @@ impl<const M: usize, const V: usize> WithSimd for Run<'_, '_, M, V> {
 
 /// Products a turn of the innermost loop. With each turn goes a line of the next panel, which so has come nearer when it is
 /// needed: this many tiles see to all of it.
-const UNROLLED: usize = 4;
+pub(super) const UNROLLED: usize = 4;
 
 /// sums += the k-th number of each row times a vector of weights.
 ///
 /// # Safety
 /// They can be read.
 #[inline(always)]
-unsafe fn add_products<S: Simd, const R: usize, const V: usize>(
+pub(super) unsafe fn add_products<S: Simd, const R: usize, const V: usize>(
     simd: S,
     sums: &mut [[S::f32s; V]; R],
     rows: [*const f32; R],
@@ -110,7 +108,7 @@ unsafe fn add_products<S: Simd, const R: usize, const V: usize>(
 
 /// Asks for the line at an address, which may be anywhere, into the second cache.
 #[inline(always)]
-fn prefetch(address: *const f32) {
+pub(super) fn prefetch(address: *const f32) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a prefetch reads nothing that could be seen, and faults nowhere.
     unsafe {
@@ -147,7 +145,6 @@ impl Tile<'_, '_> {
     /// Lengths are as above, with R outputs; pointers are as [`Product`] promises.
     #[inline(always)]
     unsafe fn run<S: Simd, const R: usize, const M: usize, const V: usize>(&self, simd: S) {
-        let [shift_in, shift_out] = self.job.shift;
         // SAFETY: the caller's promise, for each pointer that is followed below.
         unsafe {
             let zeros = [simd.splat_f32s(0.0); V];
@@ -160,7 +157,7 @@ impl Tile<'_, '_> {
             let mut left = self.job.taps * self.job.run;
             let is_one_chain = left <= self.job.chain.min(self.job.run);
             for taps in self.inputs.chunks_exact(M) {
-                let rows: [*const f32; R] = from_fn(|r| taps[r].add(shift_in));
+                let rows: [*const f32; R] = from_fn(|r| taps[r]);
                 let mut k = 0;
                 while k < self.job.run {
                     let last = self.job.run.min(k + self.job.chain);
@@ -198,7 +195,7 @@ impl Tile<'_, '_> {
             }
             let floor = simd.splat_f32s(self.job.floor);
             for (r, sums) in sums.into_iter().enumerate() {
-                let to = self.outputs[r].add(shift_out + self.first);
+                let to = self.outputs[r].add(self.first);
                 let sums = sums.map(|sum| simd.max_f32s(sum, floor));
                 if self.channels == V * S::F32_LANES {
                     sums.into_iter().enumerate().for_each(|(v, sum)| store::<S>(to.add(v * S::F32_LANES), sum));
