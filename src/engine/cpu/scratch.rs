@@ -8,8 +8,6 @@ pub struct Scratch {
     pub inputs: Vec<*const f32>,
     /// Pixels of the outputs.
     pub outputs: Vec<*mut f32>,
-    /// Where products go, before they go to the outputs.
-    pub products: Vec<*mut f32>,
     /// What sums are multiplied by.
     pub scales: Vec<f32>,
     /// Numbers at the points, before and after the product.
@@ -28,7 +26,6 @@ impl Scratch {
         Self {
             inputs: Vec::new(),
             outputs: Vec::new(),
-            products: Vec::new(),
             scales: Vec::new(),
             values: Memory::zeroed(values),
             nowhere: Memory::zeroed(channels),

@@ -6,7 +6,11 @@
 use pulp::{Simd, WithSimd};
 
 use super::super::minimal_filtering::{Coefficients, MinimalFilter};
+use super::product::prefetch;
 use super::{load, multiply_add, store};
+
+/// Numbers in a cache line. With each the next tile's pixels are asked for: they lie apart, and come from far.
+const LINE: usize = 16;
 
 /// B' of some tiles: from pixels to as many numbers at the points.
 pub struct InputTransform<'a> {
@@ -105,8 +109,15 @@ impl WithSimd for RunOutput<'_, '_> {
 unsafe fn input_line<S: Simd, const P: usize, const N: usize>(simd: S, job: &InputTransform<'_>) {
     let transform = Transform::<S, P>::new(simd, &job.filter);
     let zero = simd.splat_f32s(0.0);
-    for (tile, pixels) in job.pixels.chunks_exact(N).enumerate() {
+    let tiles = job.pixels.chunks_exact(N);
+    let next = tiles.clone().skip(1).chain(tiles.clone().last());
+    for (tile, (pixels, next)) in tiles.zip(next).enumerate() {
         for channel in (0..job.channels).step_by(S::F32_LANES) {
+            if channel % LINE == 0 {
+                for i in 0..N {
+                    prefetch(next[i].wrapping_add(channel));
+                }
+            }
             // SAFETY: the caller's promise.
             unsafe {
                 let mut line = [zero; N];
@@ -131,26 +142,34 @@ unsafe fn input_square<S: Simd, const P: usize, const N: usize>(simd: S, job: &I
     let zero = simd.splat_f32s(0.0);
     // Written as a whole before it is read, each time.
     let mut half = [[zero; N]; N];
-    for (tile, pixels) in job.pixels.chunks_exact(N * N).enumerate() {
+    let tiles = job.pixels.chunks_exact(N * N);
+    let next = tiles.clone().skip(1).chain(tiles.clone().last());
+    for (tile, (pixels, next)) in tiles.zip(next).enumerate() {
         for channel in (0..job.channels).step_by(S::F32_LANES) {
+            if channel % LINE == 0 {
+                for i in 0..N * N {
+                    prefetch(next[i].wrapping_add(channel));
+                }
+            }
             // SAFETY: the caller's promise.
             unsafe {
+                // Rows first: their pixels lie side by side.
+                for y in 0..N {
+                    let mut row = [zero; N];
+                    for x in 0..N {
+                        row[x] = load::<S>(pixels[y * N + x].add(channel));
+                    }
+                    half[y] = transform.input::<N>(row);
+                }
+                let to = job.values.add(tile * job.channels + channel);
                 for x in 0..N {
                     let mut column = [zero; N];
                     for y in 0..N {
-                        column[y] = load::<S>(pixels[y * N + x].add(channel));
+                        column[y] = half[y][x];
                     }
                     let column = transform.input::<N>(column);
                     for y in 0..N {
-                        half[y][x] = column[y];
-                    }
-                }
-                let mut to = job.values.add(tile * job.channels + channel);
-                for y in 0..N {
-                    let row = transform.input::<N>(half[y]);
-                    for x in 0..N {
-                        store::<S>(to, row[x]);
-                        to = to.wrapping_add(job.step);
+                        store::<S>(to.wrapping_add((y * N + x) * job.step), column[y]);
                     }
                 }
             }
@@ -166,8 +185,15 @@ unsafe fn output_line<S: Simd, const P: usize, const N: usize, const M: usize>(s
     let floor = simd.splat_f32s(job.floor);
     let zero = simd.splat_f32s(0.0);
     let panels = job.channels.div_ceil(job.panel);
-    for (tile, pixels) in job.pixels.chunks_exact(M).enumerate() {
+    let tiles = job.pixels.chunks_exact(M);
+    let next = tiles.clone().skip(1).chain(tiles.clone().last());
+    for (tile, (pixels, next)) in tiles.zip(next).enumerate() {
         for channel in (0..job.channels).step_by(S::F32_LANES) {
+            if channel % LINE == 0 {
+                for i in 0..M {
+                    prefetch(next[i].wrapping_add(channel));
+                }
+            }
             // SAFETY: the caller's promise.
             unsafe {
                 let (panel, within) = (channel / job.panel, channel % job.panel);
@@ -194,29 +220,38 @@ unsafe fn output_square<S: Simd, const P: usize, const N: usize, const M: usize>
     let floor = simd.splat_f32s(job.floor);
     let zero = simd.splat_f32s(0.0);
     // As above.
-    let mut half = [[zero; N]; M];
+    let mut half = [[zero; M]; N];
     let panels = job.channels.div_ceil(job.panel);
-    for (tile, pixels) in job.pixels.chunks_exact(M * M).enumerate() {
+    let tiles = job.pixels.chunks_exact(M * M);
+    let next = tiles.clone().skip(1).chain(tiles.clone().last());
+    for (tile, (pixels, next)) in tiles.zip(next).enumerate() {
         for channel in (0..job.channels).step_by(S::F32_LANES) {
+            if channel % LINE == 0 {
+                for i in 0..M * M {
+                    prefetch(next[i].wrapping_add(channel));
+                }
+            }
             // SAFETY: the caller's promise.
             unsafe {
                 let (panel, within) = (channel / job.panel, channel % job.panel);
                 let from = job.values.add((tile * panels + panel) * job.panel_step + within);
                 let bias = load::<S>(job.bias.as_ptr().add(channel));
-                for x in 0..N {
+                // Rows first, as they lie.
+                for y in 0..N {
+                    let mut row = [zero; N];
+                    for x in 0..N {
+                        row[x] = load::<S>(from.add((y * N + x) * job.panel));
+                    }
+                    half[y] = transform.output::<N, M>(row);
+                }
+                for x in 0..M {
                     let mut column = [zero; N];
                     for y in 0..N {
-                        column[y] = load::<S>(from.add((y * N + x) * job.panel));
+                        column[y] = half[y][x];
                     }
                     let column = transform.output::<N, M>(column);
                     for y in 0..M {
-                        half[y][x] = column[y];
-                    }
-                }
-                for y in 0..M {
-                    let row = transform.output::<N, M>(half[y]);
-                    for x in 0..M {
-                        let output = simd.max_f32s(simd.add_f32s(row[x], bias), floor);
+                        let output = simd.max_f32s(simd.add_f32s(column[y], bias), floor);
                         store::<S>(pixels[y * M + x].add(channel), output);
                     }
                 }
