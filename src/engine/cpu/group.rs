@@ -19,7 +19,7 @@ pub(super) struct Group<'a> {
     pub(super) layout: &'a Layout,
     /// Of the images.
     pub(super) size: [usize; 2],
-    /// Whether all threads share the blocks of a step.
+    /// Whether other threads may take blocks of a step.
     pub(super) share: bool,
     /// What each step took so far.
     pub(super) watch: Option<&'a Mutex<Vec<Duration>>>,

@@ -119,32 +119,33 @@ impl Engine for Cpu {
         let Storage::Cpu(storage) = &*storage else { bail!("the images are not on the CPU") };
         let pixels = &storage.as_slice::<f32>()?[place.start_offset()..];
 
-        // With an image for each thread, nobody waits for anybody. With fewer, all share the work of each step.
+        // Each thread takes the next group when it is done with one. The blocks of a step are there for whoever has nothing to
+        // do, which is how the last groups, or a single image, keep all threads busy.
         let threads = rayon::current_num_threads();
-        let share = count < threads;
-        let group = if share { count } else { GROUP.min(count.div_ceil(threads)) }.max(1);
+        let group = GROUP.min(count.div_ceil(threads)).max(1);
         let layout = self.layout([height, width], group)?;
         let [channels, rows, columns] = layout.result;
         let of_result = channels * rows * columns;
         let of_image = 3 * height * width;
         let mut results = vec![0.0_f32; count * of_result];
-        let work = |(results, pixels): (&mut [f32], &[f32])| {
-            let group = Group { engine: self, layout: &layout, size: [height, width], share, watch: None };
-            self.activations.lend(
-                || Memory::zeroed(layout.len),
-                |memory| {
-                    if memory.len() < layout.len {
-                        *memory = Memory::zeroed(layout.len);
-                    }
-                    group.run(memory, pixels, results);
-                },
-            );
-        };
-        if of_result > 0 && share {
-            work((&mut results, &pixels[..count * of_image]));
-        } else if of_result > 0 {
-            let pixels = pixels[..count * of_image].par_chunks(group * of_image);
-            results.par_chunks_mut(group * of_result).zip(pixels).with_max_len(1).for_each(work);
+        if of_result > 0 {
+            let groups = results.chunks_mut(group * of_result).zip(pixels[..count * of_image].chunks(group * of_image));
+            let groups = Mutex::new(groups);
+            let next = || groups.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let work = Group { engine: self, layout: &layout, size: [height, width], share: true, watch: None };
+            (0..threads.min(count.div_ceil(group))).into_par_iter().with_max_len(1).for_each(|_| {
+                while let Some((results, pixels)) = next() {
+                    self.activations.lend(
+                        || Memory::zeroed(layout.len),
+                        |memory| {
+                            if memory.len() < layout.len {
+                                *memory = Memory::zeroed(layout.len);
+                            }
+                            work.run(memory, pixels, results);
+                        },
+                    );
+                }
+            });
         }
         if self.network.nodes().last().is_some_and(|node| node.op == Op::GlobalAverage) {
             return Tensor::from_vec(results, (count, channels), &Device::Cpu);

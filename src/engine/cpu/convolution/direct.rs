@@ -1,31 +1,28 @@
-//! A convolution as a sum over taps and channels: the register tile walks over pixels, whichever they are.
+//! A convolution as a sum over taps and channels: what a pixel sees is gathered into a row, and rows times weights is a matrix
+//! product (im2col, a block of pixels at a time, so that the rows stay in the second cache).
 
-use super::super::kernels::{Kernels, Product};
+use super::super::kernels::{Kernels, MatrixProduct};
 use super::super::map::Map;
 use super::super::memory::Memory;
 use super::super::scratch::Scratch;
 use super::{Numbers, in_panels, weights_in_panels};
 use crate::inception::Convolution;
 
-/// Numbers of the inputs of a block, at most: they are read once a panel, and are to stay in the second cache.
-const BLOCK: usize = 64 << 10;
-
+/// Numbers of the rows of a block, at most: they are read once a panel, and are to stay in the second cache.
+const BLOCK: usize = 80 << 10;
 /// Products that are added up in a row. Shorter chains change nothing that can be measured in the features: nothing
 /// multiplies these sums.
 const CHAIN: usize = 512;
 
 pub(super) struct Direct {
-    /// [panels, taps, run, panel].
+    /// [panels, taps, in, panel].
     weights: Memory,
     bias: Memory,
     floor: f32,
     /// Pixels of a block.
     block: usize,
-    /// [rows, columns] of taps that are pointers of their own. A row of the kernel is one run where there is no
-    /// padding: of zeros there are as many as a pixel has channels.
-    taps: [usize; 2],
-    /// Numbers at each.
-    run: usize,
+    /// Numbers that a pixel sees.
+    depth: usize,
 }
 
 impl Direct {
@@ -34,12 +31,12 @@ impl Direct {
         let [_, channels, height, width] = shape.kernel_shape();
         let depth = channels * height * width;
         let weights = weights_in_panels(numbers.kernel, [channels, height * width, panel]);
-        let (taps, run) = match shape.window.padding {
-            [0, 0] => ([height, 1], width * channels),
-            _ => ([height, width], channels),
-        };
         let block = (BLOCK / depth / tile).clamp(4, 16) * tile;
-        Self { weights, bias: in_panels(numbers.bias, panel), floor: numbers.floor, block, taps, run }
+        Self { weights, bias: in_panels(numbers.bias, panel), floor: numbers.floor, block, depth }
+    }
+
+    pub(super) fn scratch(&self) -> usize {
+        self.block * self.depth
     }
 
     pub(super) fn blocks(&self, output: &Map) -> usize {
@@ -47,7 +44,7 @@ impl Direct {
     }
 
     /// # Safety
-    /// As [`super::Convolution::run`], and the input's channels lie side by side where rows of the kernel are runs.
+    /// As [`super::Convolution::run`].
     pub(super) unsafe fn run(
         &self,
         shape: &Convolution,
@@ -57,44 +54,51 @@ impl Direct {
         [input, output]: [&Map; 2],
         block: usize,
     ) {
-        let tile = kernels.tile();
-        let window = &shape.window;
         let first = block * self.block;
         let last = (first + self.block).min(output.images * output.pixels());
-        let [rows, columns] = self.taps;
-        let taps = rows * columns;
-        scratch.outputs.clear();
-        scratch.inputs.clear();
-        scratch.inputs.resize((last - first).next_multiple_of(tile) * taps, std::ptr::null());
-        let [mut image, mut y, mut x] = output.position(first);
-        for pixel in 0..last - first {
-            scratch.outputs.push(output.at(image, y, x));
-            let to = pixel / tile * tile * taps + pixel % tile;
-            for tap in 0..taps {
-                let at = [y * window.stride + tap / columns, x * window.stride + tap % columns];
-                let from = input.tap(image, at[0], at[1], window.padding);
-                scratch.inputs[to + tap * tile] = from.map_or(zeros.as_ptr(), <*mut f32>::cast_const);
-            }
-            x += 1;
-            if x == output.size[1] {
-                (x, y) = (0, y + 1);
-                if y == output.size[0] {
-                    (y, image) = (0, image + 1);
-                }
-            }
+        let rows = &mut scratch.values[..(last - first) * self.depth];
+        for (pixel, row) in (first..last).zip(rows.chunks_exact_mut(self.depth)) {
+            // SAFETY: the caller's promise.
+            unsafe { gather(shape, zeros, input, output.position(pixel), row) };
         }
-        let job = Product {
-            inputs: &scratch.inputs,
-            taps,
-            run: self.run,
+        let job = MatrixProduct {
+            inputs: rows.as_ptr(),
+            input_step: self.depth,
+            rows: last - first,
+            depth: self.depth,
             chain: CHAIN,
             weights: &self.weights,
             bias: &self.bias,
             floor: self.floor,
-            outputs: &scratch.outputs,
+            outputs: output.data.wrapping_add(first * output.stride),
+            output_step: output.stride,
+            panel_step: kernels.panel(),
             channels: shape.out_channels,
         };
-        // SAFETY: each tap is `run` numbers of the input or zeros, each output one of the block's pixels.
-        unsafe { kernels.product(&job) }
+        // SAFETY: the output's pixels lie one after the other, a stride apart.
+        unsafe { kernels.matrix_product(&job) }
+    }
+}
+
+/// What an output's pixel sees, `[taps, in]`.
+///
+/// # Safety
+/// The input is as [`super::Convolution::run`] says.
+unsafe fn gather(shape: &Convolution, zeros: &[f32], input: &Map, [image, y, x]: [usize; 3], row: &mut [f32]) {
+    let window = &shape.window;
+    let [top, left] = [y, x].map(|at| at * window.stride);
+    let channels = shape.in_channels;
+    let taps_across = window.kernel[1];
+    // Where pixels lie side by side and none is in the padding, a row of the kernel is one piece.
+    let is_one_piece = window.padding == [0, 0] && input.stride == channels;
+    for (down, row) in row.chunks_exact_mut(taps_across * channels).enumerate() {
+        let (pieces, taps) = if is_one_piece { (row.len(), 1) } else { (channels, taps_across) };
+        for (across, piece) in row.chunks_exact_mut(pieces).enumerate().take(taps) {
+            let from = input.tap(image, top + down, left + across, window.padding);
+            let from = from.map_or(zeros.as_ptr(), <*mut f32>::cast_const);
+            // SAFETY: from a pixel's first channel on are its channels, and those of its neighbours where none lies between;
+            // zeros are as many as the input has channels.
+            unsafe { piece.as_mut_ptr().copy_from_nonoverlapping(from, piece.len()) };
+        }
     }
 }

@@ -62,7 +62,8 @@ impl Convolution {
     /// Numbers of scratch that a block needs.
     pub fn scratch(&self) -> usize {
         match &self.ready {
-            Ready::Direct(_) | Ready::Pointwise(_) => 0,
+            Ready::Direct(direct) => direct.scratch(),
+            Ready::Pointwise(_) => 0,
             Ready::Filtered(filtered) => filtered.scratch(&self.shape),
         }
     }

@@ -6,7 +6,7 @@
 use pulp::{Simd, WithSimd};
 
 use super::super::minimal_filtering::{Coefficients, MinimalFilter};
-use super::product::prefetch;
+use super::matrix_product::prefetch;
 use super::{load, multiply_add, store};
 
 /// Numbers in a cache line. With each the next tile's pixels are asked for: they lie apart, and come from far.

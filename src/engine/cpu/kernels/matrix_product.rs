@@ -1,19 +1,18 @@
-//! Rows of numbers that lie at even distances, times weights: 1x1 convolutions, and the points of minimal filtering.
-//!
-//! [`super::Product`] can do the same and more, by a pointer for each pixel. Where a sum is short, as at the points, following
-//! those takes as long as a third of the sum; here there is one address and a step.
+//! Rows times weights: the loop where nearly all of the time goes.
 
 use std::array::from_fn;
 
 use pulp::{Simd, WithSimd};
 
-use super::product::{UNROLLED, add_products, prefetch};
-use super::{load, store};
+use super::{load, multiply_add, store};
 
 /// For each row and output channel: max(floor, bias + sum over the row's numbers * weight).
 ///
-/// The sum runs over the numbers in their order, whatever the number of rows, so the bits of a row are its own. It is cut
-/// into chains, as a [`super::Product`]'s is.
+/// The sum runs over the numbers in their order, whatever the number of rows, so the bits of a row are its own. A sum of n
+/// products in a row is off by the rounding of all the sums before it; `chain` cuts it into shorter ones.
+///
+/// Rows are a step apart, with no pointer to each: at the points of minimal filtering sums are short, and following pointers
+/// took as long as a third of the sum.
 pub struct MatrixProduct<'a> {
     /// [rows, depth]: the first number of the first row,
     pub inputs: *const f32,
@@ -243,4 +242,45 @@ impl<const R: usize> Chain<R> {
         }
         sums
     }
+}
+
+/// Products a turn of the innermost loop. With each turn goes a line of the next panel, which so has come nearer when it is
+/// needed: this many tiles see to all of it.
+const UNROLLED: usize = 4;
+
+/// sums += the k-th number of each row times a vector of weights.
+///
+/// # Safety
+/// They can be read.
+#[inline(always)]
+unsafe fn add_products<S: Simd, const R: usize, const V: usize>(
+    simd: S,
+    sums: &mut [[S::f32s; V]; R],
+    rows: [*const f32; R],
+    k: usize,
+    weights: *const f32,
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let these: [S::f32s; V] = from_fn(|v| load::<S>(weights.add(v * S::F32_LANES)));
+        for r in 0..R {
+            let number = simd.splat_f32s(*rows[r].add(k));
+            for v in 0..V {
+                sums[r][v] = multiply_add(simd, number, these[v], sums[r][v]);
+            }
+        }
+    }
+}
+
+/// Asks for the line at an address, which may be anywhere, into the second cache.
+#[inline(always)]
+pub(super) fn prefetch(address: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch reads nothing that could be seen, and faults nowhere.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T1>(address.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
 }

@@ -16,12 +16,10 @@
 
 mod filter;
 mod matrix_product;
-mod product;
 mod window;
 
 pub use filter::{InputTransform, OutputTransform};
 pub use matrix_product::MatrixProduct;
-pub use product::Product;
 pub use window::{Reduce, WindowReduction};
 
 use std::any::TypeId;
@@ -36,12 +34,6 @@ pub trait Kernels: Send + Sync {
 
     /// Output channels of a register tile: weights are packed in panels of so many.
     fn panel(&self) -> usize;
-
-    /// Pixels times weights.
-    ///
-    /// # Safety
-    /// Pointers and lengths are as [`Product`] says.
-    unsafe fn product(&self, job: &Product<'_>);
 
     /// Rows times weights.
     ///
@@ -132,10 +124,6 @@ impl<S: Simd, const M: usize, const V: usize> Kernels for Family<S, M, V> {
 
     fn panel(&self) -> usize {
         V * S::F32_LANES
-    }
-
-    unsafe fn product(&self, job: &Product<'_>) {
-        self.0.vectorize(product::Run::<M, V>(job));
     }
 
     unsafe fn matrix_product(&self, job: &MatrixProduct<'_>) {
