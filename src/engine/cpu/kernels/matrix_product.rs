@@ -118,8 +118,8 @@ impl Panel<'_, '_> {
         let row = from * (R + 1);
         // SAFETY: the caller's promise.
         unsafe {
-            let mut input = self.job.inputs.add(row * self.job.input_step);
-            let mut output = self.outputs.add(row * self.job.output_step);
+            let mut input = self.job.inputs.wrapping_add(row * self.job.input_step);
+            let mut output = self.outputs.wrapping_add(row * self.job.output_step);
             for tile in from..to {
                 if self.channels == V * S::F32_LANES {
                     self.tile::<S, R, V>(simd, tile, input, output, self.job.output_step);

@@ -4,9 +4,9 @@
 //! ([`Instructions::kernels`]). The loops are generic over `pulp::Simd`, whose values are such proofs too; what differs from one
 //! set of instructions to the next is the size of the register tile.
 //!
-//! Everything reaches its data by pointers, one for each pixel (of an input: one for each pixel and tap). So padding is a pointer
-//! to zeros, the ragged edge of a tile is a pointer to where nobody looks, strides and concatenations are pointers further
-//! apart, and no kernel knows of any of them.
+//! Matrix products reach their rows by an address and a step, which is all that a sum of 32 products has time for. Transforms and
+//! windows have a pointer for each pixel: padding is a pointer to zeros, the ragged edge of a tile is a pointer to where nobody
+//! looks, strides and concatenations are pointers further apart, and no kernel knows of any of them.
 #![expect(unsafe_code, reason = "kernels reach their data by pointers, see above")]
 #![allow(
     clippy::needless_range_loop,
@@ -29,7 +29,7 @@ use pulp::{Scalar128b, Simd};
 
 /// The inner loops for one set of instructions.
 pub trait Kernels: Send + Sync {
-    /// Pixels of a register tile.
+    /// Rows of a register tile.
     fn tile(&self) -> usize;
 
     /// Output channels of a register tile: weights are packed in panels of so many.
