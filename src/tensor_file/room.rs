@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn an_extent_is_that_of_the_longest_list_and_string_wherever_they_are() {
         let text = r#"{"a": [[1, 2, 3], [4]], "b": "x,\",[y", "c": {}}"#;
-        let extent = Extent { longest: 3, string: 8, maps: 5, elements: 1 + 5 + 5 };
+        let extent = Extent { longest: 3, string: 7, maps: 5, elements: 1 + 5 + 5 };
         assert_eq!(Extent::of(text), Some(extent));
         assert_eq!(Extent::of("0"), Some(Extent { elements: 1, ..Extent::default() }));
     }
