@@ -50,8 +50,11 @@ fn normalised<T: Copy + Sync>(
     input: impl Fn(T, usize) -> f32 + Sync,
 ) -> Result<Vec<f32>> {
     let mut all = vec![0.0; images.len() * of_image];
-    all.par_chunks_exact_mut(of_image).zip(images).try_for_each(|(numbers, image)| {
+    all.par_chunks_exact_mut(of_image.max(1)).zip(images).try_for_each(|(numbers, image)| {
         let Some(values) = values(&image.values) else { bail!("a batch of bytes and floats mixed") };
+        if values.len() != of_image {
+            bail!("an image of {} values, not {of_image}", values.len());
+        }
         for (numbers, values) in numbers.as_chunks_mut::<3>().0.iter_mut().zip(values.as_chunks::<3>().0) {
             for color in 0..3 {
                 numbers[color] = input(values[color], color);
@@ -115,6 +118,8 @@ mod tests {
 
             let mixed = [of_bytes[0].clone(), of_floats[1].clone()];
             assert!(network_input(&mixed, &normalise, &Device::Cpu).is_err());
+            let short = [Pixels { side: 5, values: Values::U8(vec![0; 5 * 5 * 3 - 1]) }];
+            assert!(network_input(&short, &normalise, &Device::Cpu).is_err());
         }
     }
 }

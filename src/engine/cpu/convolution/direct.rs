@@ -1,46 +1,29 @@
 //! A convolution as a sum over taps and channels: what a pixel sees is gathered into a row, and rows times weights is a matrix
 //! product (im2col, a block of pixels at a time, so that the rows stay in the second cache).
 
-use super::super::kernels::{Kernels, MatrixProduct};
+use super::super::kernels::Kernels;
 use super::super::map::Map;
-use super::super::memory::Memory;
 use super::super::scratch::Scratch;
-use super::{Numbers, in_panels, weights_in_panels};
+use super::Numbers;
+use super::pointwise::Pointwise;
 use crate::inception::Convolution;
 
-/// Numbers of the rows of a block, at most: they are read once a panel, and are to stay in the second cache.
-const BLOCK: usize = 80 << 10;
-/// Products that are added up in a row. Shorter chains change nothing that can be measured in the features: nothing
-/// multiplies these sums.
-const CHAIN: usize = 512;
-
 pub(super) struct Direct {
-    /// [panels, taps, in, panel].
-    weights: Memory,
-    bias: Memory,
-    floor: f32,
-    /// Pixels of a block.
-    block: usize,
-    /// Numbers that a pixel sees.
-    depth: usize,
+    /// Of the gathered rows.
+    rows: Pointwise,
 }
 
 impl Direct {
     pub(super) fn new(shape: &Convolution, numbers: Numbers<'_>, kernels: &dyn Kernels) -> Self {
-        let (panel, tile) = (kernels.panel(), kernels.tile());
-        let [_, channels, height, width] = shape.kernel_shape();
-        let depth = channels * height * width;
-        let weights = weights_in_panels(numbers.kernel, [channels, height * width, panel]);
-        let block = (BLOCK / depth / tile).clamp(4, 16) * tile;
-        Self { weights, bias: in_panels(numbers.bias, panel), floor: numbers.floor, block, depth }
+        Self { rows: Pointwise::new(shape, numbers, kernels) }
     }
 
     pub(super) fn scratch(&self) -> usize {
-        self.block * self.depth
+        self.rows.block * self.rows.depth
     }
 
     pub(super) fn blocks(&self, output: &Map) -> usize {
-        (output.images * output.pixels()).div_ceil(self.block)
+        self.rows.blocks(output)
     }
 
     /// # Safety
@@ -54,29 +37,14 @@ impl Direct {
         [input, output]: [&Map; 2],
         block: usize,
     ) {
-        let first = block * self.block;
-        let last = (first + self.block).min(output.images * output.pixels());
-        let rows = &mut scratch.values[..(last - first) * self.depth];
-        for (pixel, row) in (first..last).zip(rows.chunks_exact_mut(self.depth)) {
+        let (pixels, depth) = (self.rows.pixels(output, block), self.rows.depth);
+        let rows = &mut scratch.values[..pixels.len() * depth];
+        for (pixel, row) in pixels.clone().zip(rows.chunks_exact_mut(depth)) {
             // SAFETY: the caller's promise.
             unsafe { gather(shape, zeros, input, output.position(pixel), row) };
         }
-        let job = MatrixProduct {
-            inputs: rows.as_ptr(),
-            input_step: self.depth,
-            rows: last - first,
-            depth: self.depth,
-            chain: CHAIN,
-            weights: &self.weights,
-            bias: &self.bias,
-            floor: self.floor,
-            outputs: output.data.wrapping_add(first * output.stride),
-            output_step: output.stride,
-            panel_step: kernels.panel(),
-            channels: shape.out_channels,
-        };
-        // SAFETY: the output's pixels lie one after the other, a stride apart.
-        unsafe { kernels.matrix_product(&job) }
+        // SAFETY: the rows have just been gathered; the caller's promise of the output.
+        unsafe { self.rows.product(kernels, rows.as_ptr(), depth, output, pixels) }
     }
 }
 

@@ -8,8 +8,6 @@ mod direct;
 mod filtered;
 mod pointwise;
 
-use rayon::prelude::*;
-
 use super::algorithm::Algorithm;
 use super::kernels::Kernels;
 use super::map::Map;
@@ -94,7 +92,7 @@ impl Convolution {
         unsafe {
             match &self.ready {
                 Ready::Direct(direct) => direct.run(&self.shape, kernels, zeros, scratch, maps, block),
-                Ready::Pointwise(pointwise) => pointwise.run(&self.shape, kernels, maps, block),
+                Ready::Pointwise(pointwise) => pointwise.run(kernels, maps, block),
                 Ready::Filtered(filtered) => filtered.run(&self.shape, kernels, zeros, scratch, maps, block),
             }
         }
@@ -106,28 +104,4 @@ fn in_panels(numbers: &[f32], panel: usize) -> Memory {
     let mut padded = Memory::zeroed(numbers.len().next_multiple_of(panel));
     padded[..numbers.len()].copy_from_slice(numbers);
     padded
-}
-
-/// [out, in, taps] to [panels, taps, in, panel], zeros past the last channel.
-fn weights_in_panels(kernels: &[f32], [channels, taps, panel]: [usize; 3]) -> Memory {
-    let of_kernel = channels * taps;
-    let mut weights = Memory::zeroed((kernels.len() / of_kernel).next_multiple_of(panel) * of_kernel);
-    let panels = weights.par_chunks_exact_mut(of_kernel * panel).zip(kernels.par_chunks(of_kernel * panel));
-    panels.for_each(|(weights, kernels)| lay_out(weights, kernels, [channels, taps, panel]));
-    weights
-}
-
-/// [out, channels, taps] to [taps, channels, panel]: a few channels of all kernels after the other, so that neither side
-/// wanders through memory.
-fn lay_out(weights: &mut [f32], kernels: &[f32], [channels, taps, panel]: [usize; 3]) {
-    const STRIP: usize = 16;
-    for first in (0..channels).step_by(STRIP) {
-        for (o, kernel) in kernels.chunks_exact(channels * taps).enumerate() {
-            for c in first..channels.min(first + STRIP) {
-                for tap in 0..taps {
-                    weights[(tap * channels + c) * panel + o] = kernel[c * taps + tap];
-                }
-            }
-        }
-    }
 }

@@ -1,64 +1,120 @@
-//! A 1x1 convolution is a matrix product: pixels that lie one after the other, times weights.
+//! A 1x1 convolution is a matrix product: pixels that lie one after the other, times weights. So is any other one, once what a
+//! pixel sees is gathered into a row.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
 
 use super::super::kernels::{Kernels, MatrixProduct};
 use super::super::map::Map;
 use super::super::memory::Memory;
-use super::{Numbers, in_panels, weights_in_panels};
+use super::{Numbers, in_panels};
 use crate::inception::Convolution;
 
-/// Numbers of the inputs of a block, at most: they are read once a panel, and are to stay in the second cache.
-const BLOCK: usize = 64 << 10;
+/// Numbers of the rows of a block, at most: they are read once a panel, and are to stay in the second cache.
+const BLOCK: usize = 80 << 10;
 /// Products that are added up in a row. Shorter chains change nothing that can be measured in the features: nothing
 /// multiplies these sums.
 const CHAIN: usize = 512;
 
 pub(super) struct Pointwise {
-    /// [panels, in, panel].
+    /// [panels, depth, panel].
     weights: Memory,
     bias: Memory,
     floor: f32,
+    channels: usize,
+    /// Numbers of a row: [taps, in].
+    pub(super) depth: usize,
     /// Pixels of a block.
-    block: usize,
+    pub(super) block: usize,
 }
 
 impl Pointwise {
     pub(super) fn new(shape: &Convolution, numbers: Numbers<'_>, kernels: &dyn Kernels) -> Self {
         let (panel, tile) = (kernels.panel(), kernels.tile());
-        let weights = weights_in_panels(numbers.kernel, [shape.in_channels, 1, panel]);
-        let block = (BLOCK / shape.in_channels / tile).clamp(4, 16) * tile;
-        Self { weights, bias: in_panels(numbers.bias, panel), floor: numbers.floor, block }
+        let [_, channels, height, width] = shape.kernel_shape();
+        let depth = channels * height * width;
+        Self {
+            weights: weights_in_panels(numbers.kernel, [channels, height * width, panel]),
+            bias: in_panels(numbers.bias, panel),
+            floor: numbers.floor,
+            channels: shape.out_channels,
+            depth,
+            block: (BLOCK / depth / tile).clamp(4, 16) * tile,
+        }
     }
 
     pub(super) fn blocks(&self, output: &Map) -> usize {
         (output.images * output.pixels()).div_ceil(self.block)
     }
 
+    /// The pixels of a block.
+    pub(super) fn pixels(&self, output: &Map, block: usize) -> Range<usize> {
+        let first = block * self.block;
+        first..(first + self.block).min(output.images * output.pixels())
+    }
+
     /// # Safety
     /// As [`super::Convolution::run`].
-    pub(super) unsafe fn run(
+    pub(super) unsafe fn run(&self, kernels: &dyn Kernels, [input, output]: [&Map; 2], block: usize) {
+        let pixels = self.pixels(output, block);
+        let inputs = input.data.wrapping_add(pixels.start * input.stride);
+        // SAFETY: the input's pixels lie one after the other, a stride apart.
+        unsafe { self.product(kernels, inputs, input.stride, output, pixels) }
+    }
+
+    /// From rows, some numbers apart, to these pixels.
+    ///
+    /// # Safety
+    /// There are as many rows as pixels, each of `depth` numbers that can be read; the output is as
+    /// [`super::Convolution::run`] says.
+    pub(super) unsafe fn product(
         &self,
-        shape: &Convolution,
         kernels: &dyn Kernels,
-        [input, output]: [&Map; 2],
-        block: usize,
+        inputs: *const f32,
+        input_step: usize,
+        output: &Map,
+        pixels: Range<usize>,
     ) {
-        let first = block * self.block;
-        let last = (first + self.block).min(output.images * output.pixels());
         let job = MatrixProduct {
-            inputs: input.data.wrapping_add(first * input.stride),
-            input_step: input.stride,
-            rows: last - first,
-            depth: shape.in_channels,
+            inputs,
+            input_step,
+            rows: pixels.len(),
+            depth: self.depth,
             chain: CHAIN,
             weights: &self.weights,
             bias: &self.bias,
             floor: self.floor,
-            outputs: output.data.wrapping_add(first * output.stride),
+            outputs: output.data.wrapping_add(pixels.start * output.stride),
             output_step: output.stride,
             panel_step: kernels.panel(),
-            channels: shape.out_channels,
+            channels: self.channels,
         };
-        // SAFETY: the images' pixels lie one after the other, a stride apart, in both maps.
+        // SAFETY: the caller's promise; the output's pixels lie one after the other, a stride apart.
         unsafe { kernels.matrix_product(&job) }
+    }
+}
+
+/// [out, in, taps] to [panels, taps, in, panel], zeros past the last channel.
+fn weights_in_panels(kernels: &[f32], [channels, taps, panel]: [usize; 3]) -> Memory {
+    let of_kernel = channels * taps;
+    let mut weights = Memory::zeroed((kernels.len() / of_kernel).next_multiple_of(panel) * of_kernel);
+    let panels = weights.par_chunks_exact_mut(of_kernel * panel).zip(kernels.par_chunks(of_kernel * panel));
+    panels.for_each(|(weights, kernels)| lay_out(weights, kernels, [channels, taps, panel]));
+    weights
+}
+
+/// [out, channels, taps] to [taps, channels, panel]: a few channels of all kernels after the other, so that neither side
+/// wanders through memory.
+fn lay_out(weights: &mut [f32], kernels: &[f32], [channels, taps, panel]: [usize; 3]) {
+    const STRIP: usize = 16;
+    for first in (0..channels).step_by(STRIP) {
+        for (o, kernel) in kernels.chunks_exact(channels * taps).enumerate() {
+            for c in first..channels.min(first + STRIP) {
+                for tap in 0..taps {
+                    weights[(tap * channels + c) * panel + o] = kernel[c * taps + tap];
+                }
+            }
+        }
     }
 }
