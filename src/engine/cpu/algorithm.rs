@@ -21,6 +21,8 @@ pub enum Algorithm {
         /// The filter along each axis.
         filter: MinimalFilter,
     },
+    /// Of a larger stride: the sum of convolutions of stride 1, each over some of the pixels.
+    Phases,
 }
 
 impl Algorithm {
@@ -29,6 +31,7 @@ impl Algorithm {
     pub fn of(convolution: &Convolution) -> Self {
         let filtered = |filter| Self::Filtered { filter };
         let fastest = match convolution.window.kernel {
+            [3, 3] if convolution.window.stride == 2 => Self::Phases,
             [1, 1] => Self::Pointwise,
             // 8x8 maps in groups: 4 fits exactly, and the weights of 6 would be twice as many.
             [3, 3] if convolution.in_channels > 256 => filtered(MinimalFilter::F4_3),
@@ -36,6 +39,7 @@ impl Algorithm {
             [5, 5] => filtered(MinimalFilter::F4_5),
             [1, 7] | [7, 1] => filtered(MinimalFilter::F6_7),
             [1, 3] | [3, 1] => filtered(MinimalFilter::F4_3),
+            [2, 2] | [1, 2] | [2, 1] => filtered(MinimalFilter::F3_2),
             _ => Self::Direct,
         };
         if fastest.suits(convolution) { fastest } else { Self::Direct }
@@ -45,16 +49,17 @@ impl Algorithm {
     #[must_use]
     pub fn suits(&self, convolution: &Convolution) -> bool {
         let Window { kernel, stride, padding } = convolution.window;
+        let whole_vectors =
+            || [convolution.in_channels, convolution.out_channels].iter().all(|channels| channels % WHOLE_VECTORS == 0);
         match self {
             Self::Direct => true,
+            Self::Phases => {
+                stride > 1 && kernel.iter().all(|&taps| taps >= stride) && padding == [0, 0] && whole_vectors()
+            }
             Self::Pointwise => kernel == [1, 1] && stride == 1 && padding == [0, 0],
             Self::Filtered { filter } => {
-                let channels = [convolution.in_channels, convolution.out_channels];
                 let [short, long] = [kernel[0].min(kernel[1]), kernel[0].max(kernel[1])];
-                stride == 1
-                    && long == filter.taps
-                    && (short == 1 || short == long)
-                    && channels.iter().all(|channels| channels % WHOLE_VECTORS == 0)
+                stride == 1 && long == filter.taps && (short == 1 || short == long) && whole_vectors()
             }
         }
     }

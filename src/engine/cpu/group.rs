@@ -58,13 +58,13 @@ impl Group<'_> {
         let Some(buffer) = place.buffer else {
             // It is only ever read.
             let data = pixels[image * 3 * self.size[0] * self.size[1]..].as_ptr().cast_mut();
-            return Map { data, images, size: self.size, channels: 3, stride: 3 };
+            return Map::dense(data, images, self.size, 3, 3);
         };
         let slot = &self.layout.slots[buffer];
         let of_image = if slot.group { image * slot.image } else { 0 };
         let data = base.wrapping_add(slot.offset + of_image + place.channel);
         let stride = self.engine.program.buffers[buffer].channels;
-        Map { data, images, size: slot.size, channels: place.channels, stride }
+        Map::dense(data, images, slot.size, place.channels, stride)
     }
 
     fn step(&self, step: &Step, maps: [Map; 2]) {
@@ -79,26 +79,30 @@ impl Group<'_> {
     }
 
     fn blocks(&self, step: &Step, maps: [Map; 2]) {
-        let Cpu { kernels, program, scratches, .. } = self.engine;
+        let Cpu { kernels, program, .. } = self.engine;
         let kernels = kernels.as_ref();
         let [input, output] = &maps;
         let maps = [input, output];
-        let blocks = match &step.work {
-            Work::Convolution(convolution) => convolution.blocks(output),
-            Work::Pool(_) => Pool::blocks(output),
-            Work::GlobalAverage => output.images,
-        };
-        let block = |scratch: &mut Scratch, block: usize| {
-            // SAFETY: the layout gives each buffer memory that no other buffer has while it is alive, the program gives each step
-            // channels that no other step writes, and blocks are different pixels; `memory` is borrowed for all of it.
-            unsafe {
-                match &step.work {
-                    Work::Convolution(convolution) => convolution.run(kernels, &program.zeros, scratch, maps, block),
-                    Work::Pool(pool) => pool.run(kernels, &program.zeros, scratch, maps, block),
-                    Work::GlobalAverage => pool::global_average(maps, block),
+        // SAFETY (of all three): the layout gives each buffer memory that no other buffer has while it is alive, the program gives
+        // each step channels that no other step writes, and blocks are different pixels; `memory` is borrowed for all of it.
+        match &step.work {
+            Work::Convolutions(convolutions) => {
+                for convolution in convolutions {
+                    self.each(convolution.blocks(output), |scratch, block| unsafe {
+                        convolution.run(kernels, &program.zeros, scratch, maps, block);
+                    });
                 }
             }
-        };
+            Work::Pool(pool) => self.each(Pool::blocks(output), |scratch, block| unsafe {
+                pool.run(kernels, &program.zeros, scratch, maps, block);
+            }),
+            Work::GlobalAverage => self.each(output.images, |_, image| unsafe { pool::global_average(maps, image) }),
+        }
+    }
+
+    /// Does each block, on this thread or on all that have nothing to do.
+    fn each(&self, blocks: usize, block: impl Fn(&mut Scratch, usize) + Sync) {
+        let scratches = &self.engine.scratches;
         let new = || self.engine.scratch();
         if self.share {
             (0..blocks).into_par_iter().for_each(|at| scratches.lend(new, |scratch| block(scratch, at)));

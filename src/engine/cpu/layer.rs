@@ -12,7 +12,8 @@ use crate::inception;
 /// max(0, bias + convolution), by one algorithm on one set of instructions.
 pub struct Layer {
     shape: inception::Convolution,
-    convolution: Convolution,
+    /// One after the other, to the same output.
+    convolutions: Vec<Convolution>,
     kernels: Box<dyn Kernels>,
     scratch: Scratch,
     zeros: Memory,
@@ -33,10 +34,11 @@ impl Layer {
         if kernel.len() != shape.kernel_len() || bias.len() != shape.out_channels || !algorithm.suits(&shape) {
             return None;
         }
-        let numbers = Numbers { kernel, bias, floor: 0.0 };
-        let convolution = Convolution::new(shape, algorithm, numbers, kernels.as_ref());
-        let scratch = Scratch::new(convolution.scratch(), shape.out_channels);
-        Some(Self { shape, convolution, kernels, scratch, zeros: Memory::zeroed(shape.in_channels) })
+        let numbers = Numbers { kernel, bias, floor: 0.0, accumulate: false };
+        let convolutions = Convolution::all(shape, algorithm, numbers, kernels.as_ref());
+        let values = convolutions.iter().map(Convolution::scratch).max().unwrap_or(0);
+        let scratch = Scratch::new(values, shape.out_channels);
+        Some(Self { shape, convolutions, kernels, scratch, zeros: Memory::zeroed(shape.in_channels) })
     }
 
     /// From images [images, height, width, in] to [images, height, width, out], on one thread; `None` where the lengths do not
@@ -48,14 +50,16 @@ impl Layer {
         if input.len() != from || output.len() != to {
             return None;
         }
-        let map = |data, size, channels| Map { data, images, size, channels, stride: channels };
+        let map = |data, size, channels| Map::dense(data, images, size, channels, channels);
         let input = map(input.as_ptr().cast_mut(), size, self.shape.in_channels);
         let output = map(output.as_mut_ptr(), places, self.shape.out_channels);
-        for block in 0..self.convolution.blocks(&output) {
-            // SAFETY: both maps are slices of the lengths that their shapes say, the output borrowed for writing.
-            unsafe {
-                let maps = [&input, &output];
-                self.convolution.run(self.kernels.as_ref(), &self.zeros, &mut self.scratch, maps, block);
+        for convolution in &self.convolutions {
+            for block in 0..convolution.blocks(&output) {
+                // SAFETY: both maps are slices of the lengths that their shapes say, the output borrowed for writing.
+                unsafe {
+                    let maps = [&input, &output];
+                    convolution.run(self.kernels.as_ref(), &self.zeros, &mut self.scratch, maps, block);
+                }
             }
         }
         Some(())

@@ -12,8 +12,12 @@ pub struct Map {
     pub size: [usize; 2],
     /// Channels.
     pub channels: usize,
-    /// Numbers from one pixel to the next: `channels`, or more where others lie between.
+    /// Numbers from one pixel to the next: `channels`, or more where others lie between,
     pub stride: usize,
+    /// from one row of pixels to the next,
+    pub row: usize,
+    /// and from one image to the next.
+    pub image: usize,
 }
 
 // SAFETY: Map gives no access by itself; whoever follows the pointer answers for it.
@@ -24,6 +28,32 @@ unsafe impl Send for Map {}
 unsafe impl Sync for Map {}
 
 impl Map {
+    /// Pixels that lie one after the other, a stride apart.
+    #[must_use]
+    pub const fn dense(data: *mut f32, images: usize, size: [usize; 2], channels: usize, stride: usize) -> Self {
+        let row = size[1] * stride;
+        Self { data, images, size, channels, stride, row, image: size[0] * row }
+    }
+
+    /// Whether pixels lie one after the other, a stride apart.
+    #[must_use]
+    pub const fn is_dense(&self) -> bool {
+        self.row == self.size[1] * self.stride && self.image == self.size[0] * self.row
+    }
+
+    /// Every so-manieth pixel along both axes, from one on.
+    #[must_use]
+    pub const fn every(&self, step: usize, [top, left]: [usize; 2]) -> Self {
+        let [height, width] = self.size;
+        Self {
+            data: self.data.wrapping_add(top * self.row + left * self.stride),
+            size: [height.saturating_sub(top).div_ceil(step), width.saturating_sub(left).div_ceil(step)],
+            stride: self.stride * step,
+            row: self.row * step,
+            ..*self
+        }
+    }
+
     /// Pixels of an image.
     #[must_use]
     pub const fn pixels(&self) -> usize {
@@ -33,7 +63,7 @@ impl Map {
     /// Where pixel (y, x) of an image begins.
     #[must_use]
     pub const fn at(&self, image: usize, y: usize, x: usize) -> *mut f32 {
-        self.data.wrapping_add((image * self.pixels() + y * self.size[1] + x) * self.stride)
+        self.data.wrapping_add(image * self.image + y * self.row + x * self.stride)
     }
 
     /// Where the pixel of this position among all of all images begins, and its image, y and x.

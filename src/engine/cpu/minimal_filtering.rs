@@ -33,6 +33,8 @@ pub struct MinimalFilter {
 }
 
 impl MinimalFilter {
+    /// F(3, 2).
+    pub const F3_2: Self = Self { outputs: 3, taps: 2, pairs: &[1.0] };
     /// F(2, 3).
     pub const F2_3: Self = Self { outputs: 2, taps: 3, pairs: &[1.0] };
     /// F(4, 3).
@@ -51,8 +53,8 @@ impl MinimalFilter {
     pub const F6_7: Self = Self { outputs: 6, taps: 7, pairs: &[0.375, 0.625, 1.0, 1.5, 3.0] };
 
     /// Every one that the kernels know.
-    pub const ALL: [Self; 8] =
-        [Self::F2_3, Self::F4_3, Self::F6_3, Self::F2_5, Self::F4_5, Self::F2_7, Self::F4_7, Self::F6_7];
+    pub const ALL: [Self; 9] =
+        [Self::F3_2, Self::F2_3, Self::F4_3, Self::F6_3, Self::F2_5, Self::F4_5, Self::F2_7, Self::F4_7, Self::F6_7];
 
     /// n = m + r - 1: points, and inputs of a tile along an axis.
     #[must_use]

@@ -29,7 +29,8 @@ pub struct Step {
 }
 
 pub enum Work {
-    Convolution(Box<Convolution>),
+    /// One after the other, to the same output.
+    Convolutions(Vec<Convolution>),
     Pool(Pool),
     GlobalAverage,
 }
@@ -136,12 +137,20 @@ impl Task {
         Ok(match *self {
             Self::Convolution(id) => {
                 let Folded { kernel, bias } = weights_of(&nodes[id], weights)?.folded()?;
-                convolution(&nodes[id], Numbers { kernel: &kernel, bias: &bias, floor: 0.0 }, kernels)?
+                convolution(
+                    &nodes[id],
+                    Numbers { kernel: &kernel, bias: &bias, floor: 0.0, accumulate: false },
+                    kernels,
+                )?
             }
             Self::Linear(id) => {
                 let Folded { kernel, bias } = weights_of(&nodes[id], weights)?.folded()?;
                 let bias = vec![0.0; bias.len()];
-                convolution(&nodes[id], Numbers { kernel: &kernel, bias: &bias, floor: none }, kernels)?
+                convolution(
+                    &nodes[id],
+                    Numbers { kernel: &kernel, bias: &bias, floor: none, accumulate: false },
+                    kernels,
+                )?
             }
             Self::PoolOf { pool, convolution } => {
                 let bias = weights_of(&nodes[convolution], weights)?.folded_bias()?;
@@ -157,7 +166,7 @@ impl Task {
 
 fn convolution(node: &Node, numbers: Numbers<'_>, kernels: &dyn Kernels) -> Result<Work> {
     let Op::Convolution(shape) = node.op else { bail!("{} is no convolution", node.name) };
-    Ok(Work::Convolution(Box::new(Convolution::new(shape, Algorithm::of(&shape), numbers, kernels))))
+    Ok(Work::Convolutions(Convolution::all(shape, Algorithm::of(&shape), numbers, kernels)))
 }
 
 fn pool_of(node: &Node, bias: Memory, floor: f32) -> Result<Work> {

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::super::kernels::{InputTransform, Kernels, MatrixProduct, OutputTransform};
+use super::super::kernels::{InputTransform, Kernels, Lie, MatrixProduct, OutputTransform};
 use super::super::map::Map;
 use super::super::memory::Memory;
 use super::super::minimal_filtering::MinimalFilter;
@@ -10,8 +10,10 @@ use super::super::scratch::Scratch;
 use super::{Numbers, in_panels};
 use crate::inception::Convolution;
 
-/// Register tiles of a block, at most. The weights of all points are read once a block, and are larger than what the block
-/// itself takes; more than this gains nothing that can be measured.
+/// Numbers at the points of a block, before and after the product, which are to stay in the second cache; so long as it is
+/// not too few or too many register tiles: the weights of all points are read once a block.
+const BLOCK: usize = 400 << 10;
+const FEW: usize = 2;
 const MANY: usize = 9;
 /// Products that are added up in a row before they join the total. A sum of n products in a row is off by the rounding of all
 /// the sums before it, and the output transform multiplies that: short chains take
@@ -28,6 +30,7 @@ pub(super) struct Filtered {
     /// As long, for the products.
     no_bias: Memory,
     floor: f32,
+    accumulate: bool,
     /// Places along the axes: n or 1.
     points: [usize; 2],
     /// Outputs of a tile along the axes: m or 1.
@@ -46,7 +49,10 @@ impl Filtered {
         let bias = in_panels(numbers.bias, panel);
         let no_bias = Memory::zeroed(bias.len());
         let weights = transform_kernels(shape, &filter, points, numbers.kernel, panel);
-        Self { filter, weights, bias, no_bias, floor: numbers.floor, points, outputs, most: MANY * tile, panel }
+        let of_tile = points[0] * points[1] * (shape.in_channels + shape.out_channels);
+        let most = (BLOCK / of_tile / tile).clamp(FEW, MANY) * tile;
+        let Numbers { floor, accumulate, .. } = numbers;
+        Self { filter, weights, bias, no_bias, floor, accumulate, points, outputs, most, panel }
     }
 
     pub(super) fn scratch(&self, shape: &Convolution) -> usize {
@@ -136,13 +142,14 @@ impl Filtered {
         for (place, weights) in self.weights.chunks_exact(self.weights.len() / places).enumerate() {
             let job = MatrixProduct {
                 inputs: before.as_ptr().wrapping_add(place * step),
-                input_step: shape.in_channels,
+                lie: Lie::Rows(shape.in_channels),
                 rows: count,
                 depth: shape.in_channels,
                 chain: CHAIN,
                 weights,
                 bias: &self.no_bias,
                 floor: f32::NEG_INFINITY,
+                accumulate: false,
                 outputs: after.as_mut_ptr().wrapping_add(place * self.panel),
                 output_step: self.of_tile(shape),
                 panel_step: self.panel_step(),
@@ -159,6 +166,7 @@ impl Filtered {
             panel: self.panel,
             panel_step: self.panel_step(),
             pixels: outputs,
+            accumulate: self.accumulate,
             channels: shape.out_channels,
             bias: &self.bias,
             floor: self.floor,

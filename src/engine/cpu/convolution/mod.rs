@@ -6,6 +6,7 @@
 
 mod direct;
 mod filtered;
+mod phases;
 mod pointwise;
 
 use super::algorithm::Algorithm;
@@ -16,12 +17,15 @@ use super::scratch::Scratch;
 use crate::inception;
 use direct::Direct;
 use filtered::Filtered;
+use phases::Phase;
 use pointwise::Pointwise;
 
 /// A convolution with a bias and a floor, ready to run.
 pub struct Convolution {
     ready: Ready,
     shape: inception::Convolution,
+    /// Which pixels of the input it sees.
+    phase: Phase,
 }
 
 enum Ready {
@@ -39,22 +43,25 @@ pub struct Numbers<'a> {
     pub bias: &'a [f32],
     /// 0 for ReLU, minus infinity for none.
     pub floor: f32,
+    /// Whether what is there already is a part of the sum.
+    pub accumulate: bool,
 }
 
 impl Convolution {
-    /// Lays the weights out for kernels, by an algorithm.
-    pub fn new(
+    /// Lays the weights out for kernels, by an algorithm: convolutions that are to run one after the other, to the same output.
+    pub fn all(
         shape: inception::Convolution,
         algorithm: Algorithm,
         numbers: Numbers<'_>,
         kernels: &dyn Kernels,
-    ) -> Self {
-        let ready = match algorithm {
-            Algorithm::Direct => Ready::Direct(Direct::new(&shape, numbers, kernels)),
-            Algorithm::Pointwise => Ready::Pointwise(Pointwise::new(&shape, numbers, kernels)),
-            Algorithm::Filtered { filter } => Ready::Filtered(Filtered::new(&shape, filter, numbers, kernels)),
-        };
-        Self { ready, shape }
+    ) -> Vec<Self> {
+        let one = |ready| vec![Self { ready, shape, phase: Phase::WHOLE }];
+        match algorithm {
+            Algorithm::Direct => one(Ready::Direct(Direct::new(&shape, numbers, kernels))),
+            Algorithm::Pointwise => one(Ready::Pointwise(Pointwise::new(&shape, numbers, kernels))),
+            Algorithm::Filtered { filter } => one(Ready::Filtered(Filtered::new(&shape, filter, numbers, kernels))),
+            Algorithm::Phases => phases::convolutions(&shape, numbers, kernels),
+        }
     }
 
     /// Numbers of scratch that a block needs.
@@ -88,6 +95,8 @@ impl Convolution {
         maps: [&Map; 2],
         block: usize,
     ) {
+        let input = &maps[0].every(self.phase.step, self.phase.first);
+        let maps = [input, maps[1]];
         // SAFETY: the caller's promise.
         unsafe {
             match &self.ready {

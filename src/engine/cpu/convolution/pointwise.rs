@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::super::kernels::{Kernels, MatrixProduct};
+use super::super::kernels::{Kernels, Lie, MatrixProduct};
 use super::super::map::Map;
 use super::super::memory::Memory;
 use super::{Numbers, in_panels};
@@ -22,6 +22,7 @@ pub(super) struct Pointwise {
     weights: Memory,
     bias: Memory,
     floor: f32,
+    accumulate: bool,
     channels: usize,
     /// Numbers of a row: [taps, in].
     pub(super) depth: usize,
@@ -38,20 +39,29 @@ impl Pointwise {
             weights: weights_in_panels(numbers.kernel, [channels, height * width, panel]),
             bias: in_panels(numbers.bias, panel),
             floor: numbers.floor,
+            accumulate: numbers.accumulate,
             channels: shape.out_channels,
             depth,
             block: (BLOCK / depth / tile).clamp(4, 16) * tile,
         }
     }
 
+    /// Pixels that lie one after the other, a stride apart: all of them, or those of a row.
+    fn run_of_pixels(output: &Map) -> usize {
+        if output.is_dense() { output.images * output.pixels() } else { output.size[1] }
+    }
+
     pub(super) fn blocks(&self, output: &Map) -> usize {
-        (output.images * output.pixels()).div_ceil(self.block)
+        let run = Self::run_of_pixels(output);
+        output.images * output.pixels() / run.max(1) * run.div_ceil(self.block)
     }
 
     /// The pixels of a block.
     pub(super) fn pixels(&self, output: &Map, block: usize) -> Range<usize> {
-        let first = block * self.block;
-        first..(first + self.block).min(output.images * output.pixels())
+        let run = Self::run_of_pixels(output);
+        let blocks = run.div_ceil(self.block);
+        let (start, first) = (block / blocks * run, block % blocks * self.block);
+        start + first..start + (first + self.block).min(run)
     }
 
     /// # Safety
@@ -59,7 +69,7 @@ impl Pointwise {
     pub(super) unsafe fn run(&self, kernels: &dyn Kernels, [input, output]: [&Map; 2], block: usize) {
         let pixels = self.pixels(output, block);
         let inputs = input.data.wrapping_add(pixels.start * input.stride);
-        // SAFETY: the input's pixels lie one after the other, a stride apart.
+        // SAFETY: the input's pixels lie one after the other, a stride apart (those that do not are gathered, by Direct).
         unsafe { self.product(kernels, inputs, input.stride, output, pixels) }
     }
 
@@ -76,21 +86,23 @@ impl Pointwise {
         output: &Map,
         pixels: Range<usize>,
     ) {
+        let [image, y, x] = output.position(pixels.start);
         let job = MatrixProduct {
             inputs,
-            input_step,
+            lie: Lie::Rows(input_step),
             rows: pixels.len(),
             depth: self.depth,
             chain: CHAIN,
             weights: &self.weights,
             bias: &self.bias,
             floor: self.floor,
-            outputs: output.data.wrapping_add(pixels.start * output.stride),
+            accumulate: self.accumulate,
+            outputs: output.at(image, y, x),
             output_step: output.stride,
             panel_step: kernels.panel(),
             channels: self.channels,
         };
-        // SAFETY: the caller's promise; the output's pixels lie one after the other, a stride apart.
+        // SAFETY: the caller's promise; the output's pixels of a block lie one after the other, a stride apart.
         unsafe { kernels.matrix_product(&job) }
     }
 }

@@ -28,7 +28,8 @@ pub struct InputTransform<'a> {
     pub step: usize,
 }
 
-/// A' of some tiles: from numbers at the points to pixels, max(floor, bias + number).
+/// A' of some tiles: from numbers at the points to pixels, max(floor, bias + number), the pixel before being added where it is
+/// a part of the sum.
 pub struct OutputTransform<'a> {
     /// The filter, along each axis that `square` says.
     pub filter: MinimalFilter,
@@ -42,6 +43,8 @@ pub struct OutputTransform<'a> {
     pub panel_step: usize,
     /// [tiles, outputs]: where each pixel's channels go; m or m x m pixels.
     pub pixels: &'a [*mut f32],
+    /// Whether what is at the pixels is a part of the sum.
+    pub accumulate: bool,
     /// A multiple of the vector.
     pub channels: usize,
     /// At least `[channels]`.
@@ -84,8 +87,10 @@ impl WithSimd for RunOutput<'_, '_> {
         // SAFETY: pointers and lengths are as OutputTransform promises.
         unsafe {
             match (job.filter.points(), job.filter.outputs, job.square) {
-                (4, _, true) => output_square::<S, 1, 4, 2>(simd, job),
-                (4, _, false) => output_line::<S, 1, 4, 2>(simd, job),
+                (4, 2, true) => output_square::<S, 1, 4, 2>(simd, job),
+                (4, 2, false) => output_line::<S, 1, 4, 2>(simd, job),
+                (4, _, true) => output_square::<S, 1, 4, 3>(simd, job),
+                (4, _, false) => output_line::<S, 1, 4, 3>(simd, job),
                 (6, 2, true) => output_square::<S, 2, 6, 2>(simd, job),
                 (6, 2, false) => output_line::<S, 2, 6, 2>(simd, job),
                 (6, _, true) => output_square::<S, 2, 6, 4>(simd, job),
@@ -205,7 +210,12 @@ unsafe fn output_line<S: Simd, const P: usize, const N: usize, const M: usize>(s
                 }
                 let outputs = transform.output::<N, M>(line);
                 for i in 0..M {
-                    store::<S>(pixels[i].add(channel), simd.max_f32s(simd.add_f32s(outputs[i], bias), floor));
+                    let to = pixels[i].add(channel);
+                    let mut output = simd.add_f32s(outputs[i], bias);
+                    if job.accumulate {
+                        output = simd.add_f32s(load::<S>(to), output);
+                    }
+                    store::<S>(to, simd.max_f32s(output, floor));
                 }
             }
         }
@@ -251,8 +261,12 @@ unsafe fn output_square<S: Simd, const P: usize, const N: usize, const M: usize>
                     }
                     let column = transform.output::<N, M>(column);
                     for y in 0..M {
-                        let output = simd.max_f32s(simd.add_f32s(column[y], bias), floor);
-                        store::<S>(pixels[y * M + x].add(channel), output);
+                        let to = pixels[y * M + x].add(channel);
+                        let mut output = simd.add_f32s(column[y], bias);
+                        if job.accumulate {
+                            output = simd.add_f32s(load::<S>(to), output);
+                        }
+                        store::<S>(to, simd.max_f32s(output, floor));
                     }
                 }
             }

@@ -19,7 +19,7 @@ mod matrix_product;
 mod window;
 
 pub use filter::{InputTransform, OutputTransform};
-pub use matrix_product::MatrixProduct;
+pub use matrix_product::{Lie, MatrixProduct};
 pub use window::{Reduce, WindowReduction};
 
 use std::any::TypeId;
