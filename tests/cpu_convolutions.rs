@@ -120,7 +120,11 @@ fn every_convolution_of_the_network_is_the_naive_sum() {
         }
         let case = Case::new(convolution, 1, [height, width]);
         let algorithm = Algorithm::of(&convolution);
-        let bound = if matches!(algorithm, Algorithm::Filtered { .. }) { 5e-6 } else { 5e-7 };
+        let bound = match algorithm {
+            Algorithm::Filtered { .. } => 5e-6,
+            Algorithm::Strassen | Algorithm::Phases => 1e-6,
+            Algorithm::Direct | Algorithm::Pointwise => 5e-7,
+        };
         for set in instructions() {
             let error = case.error(algorithm, set, 20);
             println!("{} {set}: {error:.1e}", node.name);
@@ -182,6 +186,32 @@ fn direct_convolution_is_the_naive_sum_for_odd_channels_strides_and_paddings() {
 }
 
 #[test]
+fn a_larger_stride_by_phases_is_the_naive_sum_at_every_size() {
+    for (kernel, stride) in [([3, 3], 2), ([2, 2], 2), ([3, 5], 2), ([4, 3], 3), ([7, 7], 2)] {
+        for (images, size) in [(1, [7, 7]), (2, [17, 23]), (3, [16, 11]), (1, [35, 36])] {
+            let case = Case::new(shape(32, 48, window(kernel, stride, [0, 0])), images, size);
+            for set in instructions() {
+                let error = case.error(Algorithm::Phases, set, 60);
+                assert!(error < 1.5e-6, "{kernel:?}, {stride}, {size:?}, {set}: {error:e}");
+            }
+        }
+    }
+}
+
+#[test]
+fn strassens_seven_products_are_the_naive_sum_for_any_number_of_pixels() {
+    for (channels, out) in [(512, 128), (544, 160), (768, 192)] {
+        for (images, size) in [(1, [1, 1]), (3, [7, 7]), (2, [8, 8]), (1, [17, 17]), (5, [3, 1])] {
+            let case = Case::new(shape(channels, out, window([1, 1], 1, [0, 0])), images, size);
+            for set in instructions() {
+                let error = case.error(Algorithm::Strassen, set, 60);
+                assert!(error < 1e-6, "{channels}, {out}, {size:?}, {set}: {error:e}");
+            }
+        }
+    }
+}
+
+#[test]
 fn an_algorithm_that_does_not_suit_a_convolution_gives_no_layer() {
     let no_filter = Algorithm::Filtered { filter: MinimalFilter::F4_3 };
     for (channels, window, algorithm) in [
@@ -191,6 +221,12 @@ fn an_algorithm_that_does_not_suit_a_convolution_gives_no_layer() {
         (16, window([3, 3], 2, [1, 1]), no_filter),
         (16, window([5, 5], 1, [2, 2]), no_filter),
         (24, window([3, 3], 1, [1, 1]), no_filter),
+        (16, window([3, 3], 1, [0, 0]), Algorithm::Phases),
+        (16, window([3, 3], 2, [1, 1]), Algorithm::Phases),
+        (24, window([3, 3], 2, [0, 0]), Algorithm::Phases),
+        (16, window([1, 3], 2, [0, 0]), Algorithm::Phases),
+        (512, window([1, 1], 1, [0, 0]), Algorithm::Strassen),
+        (520, window([1, 1], 1, [0, 0]), Algorithm::Strassen),
     ] {
         let shape = shape(channels, 32, window);
         let kernel = vec![0.0; shape.kernel_len()];
@@ -200,18 +236,27 @@ fn an_algorithm_that_does_not_suit_a_convolution_gives_no_layer() {
 
 #[test]
 fn a_pixels_bits_are_its_own_whatever_is_computed_beside_it() {
-    for (kernel, padding) in [([1, 1], [0, 0]), ([3, 3], [1, 1]), ([7, 1], [3, 0])] {
-        let shape = shape(64, 96, window(kernel, 1, padding));
-        let case = Case::new(shape, 5, [17, 17]);
-        let mut layer =
-            Layer::new(shape, Algorithm::of(&shape), Instructions::best(), &case.kernel, &case.bias).unwrap();
-        let of_image = 17 * 17 * 96;
-        let mut together = vec![0.0; 5 * of_image];
-        layer.run(&case.input, 5, [17, 17], &mut together).unwrap();
-        for image in 0..5 {
-            let mut alone = vec![0.0; of_image];
-            layer.run(&case.input[image * 17 * 17 * 64..][..17 * 17 * 64], 1, [17, 17], &mut alone).unwrap();
-            assert_eq!(alone, together[image * of_image..][..of_image], "{kernel:?}");
+    for (channels, out, kernel, stride, padding) in [
+        (64, 96, [1, 1], 1, [0, 0]),
+        (512, 128, [1, 1], 1, [0, 0]),
+        (64, 96, [3, 3], 1, [1, 1]),
+        (64, 96, [3, 3], 2, [0, 0]),
+        (64, 96, [7, 1], 1, [3, 0]),
+    ] {
+        for size in [[17, 17], [8, 8]] {
+            let shape = shape(channels, out, window(kernel, stride, padding));
+            let case = Case::new(shape, 5, size);
+            let mut layer =
+                Layer::new(shape, Algorithm::of(&shape), Instructions::best(), &case.kernel, &case.bias).unwrap();
+            let [height, width] = case.places();
+            let (of_input, of_output) = (size[0] * size[1] * channels, height * width * out);
+            let mut together = vec![0.0; 5 * of_output];
+            layer.run(&case.input, 5, size, &mut together).unwrap();
+            for image in 0..5 {
+                let mut alone = vec![0.0; of_output];
+                layer.run(&case.input[image * of_input..][..of_input], 1, size, &mut alone).unwrap();
+                assert_eq!(alone, together[image * of_output..][..of_output], "{channels}, {kernel:?}, {size:?}");
+            }
         }
     }
 }

@@ -9,6 +9,9 @@ use crate::inception::{Convolution, Window};
 /// Channels must fill vectors, whatever their length, where they are transformed.
 const WHOLE_VECTORS: usize = 16;
 
+/// Channels, in and out, from which on Strassen's additions are few beside the products that they save.
+const MANY_CHANNELS: [usize; 2] = [512, 128];
+
 /// A way to compute a convolution.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Algorithm {
@@ -16,6 +19,8 @@ pub enum Algorithm {
     Direct,
     /// A matrix product: pixels by channels.
     Pointwise,
+    /// The same by seven products of quarters instead of eight.
+    Strassen,
     /// Minimal filtering along both axes (a square kernel), or along the one that the kernel has.
     Filtered {
         /// The filter along each axis.
@@ -32,6 +37,7 @@ impl Algorithm {
         let filtered = |filter| Self::Filtered { filter };
         let fastest = match convolution.window.kernel {
             [3, 3] if convolution.window.stride == 2 => Self::Phases,
+            [1, 1] if Self::Strassen.suits(convolution) => Self::Strassen,
             [1, 1] => Self::Pointwise,
             // 8x8 maps in groups: 4 fits exactly, and the weights of 6 would be twice as many.
             [3, 3] if convolution.in_channels > 256 => filtered(MinimalFilter::F4_3),
@@ -57,6 +63,13 @@ impl Algorithm {
                 stride > 1 && kernel.iter().all(|&taps| taps >= stride) && padding == [0, 0] && whole_vectors()
             }
             Self::Pointwise => kernel == [1, 1] && stride == 1 && padding == [0, 0],
+            Self::Strassen => {
+                let channels = [convolution.in_channels, convolution.out_channels];
+                Self::Pointwise.suits(convolution)
+                    && channels.iter().all(|channels| channels % (2 * WHOLE_VECTORS) == 0)
+                    && channels[0] >= MANY_CHANNELS[0]
+                    && channels[1] >= MANY_CHANNELS[1]
+            }
             Self::Filtered { filter } => {
                 let [short, long] = [kernel[0].min(kernel[1]), kernel[0].max(kernel[1])];
                 stride == 1 && long == filter.taps && (short == 1 || short == long) && whole_vectors()

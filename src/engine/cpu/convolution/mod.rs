@@ -8,6 +8,7 @@ mod direct;
 mod filtered;
 mod phases;
 mod pointwise;
+mod strassen;
 
 use super::algorithm::Algorithm;
 use super::kernels::Kernels;
@@ -19,6 +20,7 @@ use direct::Direct;
 use filtered::Filtered;
 use phases::Phase;
 use pointwise::Pointwise;
+use strassen::Strassen;
 
 /// A convolution with a bias and a floor, ready to run.
 pub struct Convolution {
@@ -32,6 +34,7 @@ enum Ready {
     Direct(Direct),
     Pointwise(Pointwise),
     Filtered(Filtered),
+    Strassen(Strassen),
 }
 
 /// The numbers of a convolution: max(floor, bias + convolution).
@@ -60,6 +63,7 @@ impl Convolution {
             Algorithm::Direct => one(Ready::Direct(Direct::new(&shape, numbers, kernels))),
             Algorithm::Pointwise => one(Ready::Pointwise(Pointwise::new(&shape, numbers, kernels))),
             Algorithm::Filtered { filter } => one(Ready::Filtered(Filtered::new(&shape, filter, numbers, kernels))),
+            Algorithm::Strassen => one(Ready::Strassen(Strassen::new(&shape, numbers, kernels))),
             Algorithm::Phases => phases::convolutions(&shape, numbers, kernels),
         }
     }
@@ -70,6 +74,7 @@ impl Convolution {
             Ready::Direct(direct) => direct.scratch(),
             Ready::Pointwise(_) => 0,
             Ready::Filtered(filtered) => filtered.scratch(&self.shape),
+            Ready::Strassen(strassen) => strassen.scratch(),
         }
     }
 
@@ -79,6 +84,7 @@ impl Convolution {
             Ready::Direct(direct) => direct.blocks(output),
             Ready::Pointwise(pointwise) => pointwise.blocks(output),
             Ready::Filtered(filtered) => filtered.blocks(output),
+            Ready::Strassen(strassen) => strassen.blocks(output),
         }
     }
 
@@ -102,6 +108,7 @@ impl Convolution {
             match &self.ready {
                 Ready::Direct(direct) => direct.run(&self.shape, kernels, zeros, scratch, maps, block),
                 Ready::Pointwise(pointwise) => pointwise.run(kernels, maps, block),
+                Ready::Strassen(strassen) => strassen.run(kernels, scratch, maps, block),
                 Ready::Filtered(filtered) => filtered.run(&self.shape, kernels, zeros, scratch, maps, block),
             }
         }

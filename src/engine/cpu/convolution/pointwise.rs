@@ -60,8 +60,9 @@ impl Pointwise {
     pub(super) fn pixels(&self, output: &Map, block: usize) -> Range<usize> {
         let run = Self::run_of_pixels(output);
         let blocks = run.div_ceil(self.block);
-        let (start, first) = (block / blocks * run, block % blocks * self.block);
-        start + first..start + (first + self.block).min(run)
+        let within = evenly(run, blocks, block % blocks);
+        let start = block / blocks * run;
+        start + within.start..start + within.end
     }
 
     /// # Safety
@@ -107,8 +108,13 @@ impl Pointwise {
     }
 }
 
+/// Where this one of so many parts of a whole lies: they differ by one at most.
+pub(super) fn evenly(whole: usize, parts: usize, part: usize) -> Range<usize> {
+    part * whole / parts..(part + 1) * whole / parts
+}
+
 /// [out, in, taps] to [panels, taps, in, panel], zeros past the last channel.
-fn weights_in_panels(kernels: &[f32], [channels, taps, panel]: [usize; 3]) -> Memory {
+pub(super) fn weights_in_panels(kernels: &[f32], [channels, taps, panel]: [usize; 3]) -> Memory {
     let of_kernel = channels * taps;
     let mut weights = Memory::zeroed((kernels.len() / of_kernel).next_multiple_of(panel) * of_kernel);
     let panels = weights.par_chunks_exact_mut(of_kernel * panel).zip(kernels.par_chunks(of_kernel * panel));

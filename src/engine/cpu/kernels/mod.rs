@@ -16,10 +16,12 @@
 
 mod filter;
 mod matrix_product;
+mod strassen;
 mod window;
 
 pub use filter::{InputTransform, OutputTransform};
 pub use matrix_product::{Lie, MatrixProduct};
+pub use strassen::{QuarterResults, QuarterSums};
 pub use window::{Reduce, WindowReduction};
 
 use std::any::TypeId;
@@ -52,6 +54,18 @@ pub trait Kernels: Send + Sync {
     /// # Safety
     /// Pointers and lengths are as [`OutputTransform`] says.
     unsafe fn output_transform(&self, job: &OutputTransform<'_>);
+
+    /// The sums that Strassen's products take.
+    ///
+    /// # Safety
+    /// Pointers and lengths are as [`QuarterSums`] says.
+    unsafe fn quarter_sums(&self, job: &mut QuarterSums<'_>);
+
+    /// The result of Strassen's products.
+    ///
+    /// # Safety
+    /// Pointers and lengths are as [`QuarterResults`] says.
+    unsafe fn quarter_results(&self, job: &QuarterResults<'_>);
 
     /// Maxima or means of windows.
     ///
@@ -136,6 +150,14 @@ impl<S: Simd, const M: usize, const V: usize> Kernels for Family<S, M, V> {
 
     unsafe fn output_transform(&self, job: &OutputTransform<'_>) {
         self.0.vectorize(filter::RunOutput(job));
+    }
+
+    unsafe fn quarter_sums(&self, job: &mut QuarterSums<'_>) {
+        self.0.vectorize(strassen::RunSums(job));
+    }
+
+    unsafe fn quarter_results(&self, job: &QuarterResults<'_>) {
+        self.0.vectorize(strassen::RunResults(job));
     }
 
     unsafe fn window(&self, job: &WindowReduction<'_>) {

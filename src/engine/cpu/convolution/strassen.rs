@@ -1,0 +1,176 @@
+//! A 1x1 convolution by Strassen's algorithm: seven products of quarters instead of eight.
+//!
+//! Rows and channels are cut into halves. With A the pixels and B the weights, in Winograd's form (1971; Higham, Accuracy and
+//! Stability of Numerical Algorithms, chapter 23):
+//!
+//! ```text
+//! S1 = A21 + A22    T1 = B12 - B11    P1 = A11 B11    P5 = S1 T1      C11 = P1 + P2
+//! S2 = S1 - A11     T2 = B22 - T1     P2 = A12 B21    P6 = S2 T2      C12 = P1 + P6 + P5 + P3
+//! S3 = A11 - A21    T3 = B22 - B12    P3 = S4 B22     P7 = S3 T3      C21 = P1 + P6 + P7 - P4
+//! S4 = A12 - S2     T4 = T2 - B21     P4 = A22 T4                     C22 = P1 + P6 + P7 + P5
+//! ```
+//!
+//! The upper half are the first of each pair of neighbouring pixels, the lower half the second ones. A product mixes both, so that
+//! the two share their rounding; pairs never cross from one image to the next, and so an image's bits stay its own.
+//!
+//! T once, at load. The additions that are left are two passes over a block that lies in the second cache, some 2 % of the
+//! products; more than one level would gain less and round more.
+
+use std::ops::Range;
+
+use super::super::kernels::{Kernels, Lie, MatrixProduct, QuarterResults, QuarterSums};
+use super::super::map::Map;
+use super::super::memory::Memory;
+use super::super::scratch::Scratch;
+use super::pointwise::{evenly, weights_in_panels};
+use super::{Numbers, in_panels};
+use crate::inception::Convolution;
+
+/// Numbers of the rows of a block, at most.
+const BLOCK: usize = 80 << 10;
+/// As in [`super::pointwise`].
+const CHAIN: usize = 512;
+
+pub(super) struct Strassen {
+    /// Of P1 to P7, each [panels, depth, panel].
+    weights: [Memory; 7],
+    bias: Memory,
+    no_bias: Memory,
+    floor: f32,
+    accumulate: bool,
+    /// Half the input channels.
+    depth: usize,
+    /// Half the output channels.
+    channels: usize,
+    /// The same in whole panels.
+    width: usize,
+    /// Pixels of a block, at most.
+    most: usize,
+}
+
+impl Strassen {
+    pub(super) fn new(shape: &Convolution, numbers: Numbers<'_>, kernels: &dyn Kernels) -> Self {
+        let (panel, tile) = (kernels.panel(), kernels.tile());
+        let (depth, channels) = (shape.in_channels / 2, shape.out_channels / 2);
+        let width = channels.next_multiple_of(panel);
+        let quarter = |down: usize, across: usize| -> Vec<f64> {
+            // B is [in, out], the kernel [out, in].
+            let rows = numbers.kernel.chunks_exact(shape.in_channels).skip(across * channels).take(channels);
+            rows.flat_map(|row| row[down * depth..][..depth].iter().map(|&weight| f64::from(weight))).collect()
+        };
+        let less = |a: &[f64], b: &[f64]| -> Vec<f64> { a.iter().zip(b).map(|(a, b)| a - b).collect() };
+        let [b11, b12, b21, b22] = [quarter(0, 0), quarter(0, 1), quarter(1, 0), quarter(1, 1)];
+        let t1 = less(&b12, &b11);
+        let t2 = less(&b22, &t1);
+        let t3 = less(&b22, &b12);
+        let t4 = less(&t2, &b21);
+        let weights = [b11, b21, b22, t4, t1, t2, t3].map(|quarter| {
+            let quarter: Vec<f32> = quarter.into_iter().map(|weight| weight as f32).collect();
+            weights_in_panels(&quarter, [depth, 1, panel])
+        });
+        Self {
+            weights,
+            bias: in_panels(numbers.bias, panel),
+            no_bias: Memory::zeroed(width),
+            floor: numbers.floor,
+            accumulate: numbers.accumulate,
+            depth,
+            channels,
+            width,
+            most: (BLOCK / shape.in_channels / tile / 2).clamp(2, 8) * 2 * tile,
+        }
+    }
+
+    pub(super) fn scratch(&self) -> usize {
+        self.most.div_ceil(2) * (4 * self.depth + 7 * self.width)
+    }
+
+    /// Pixels that pair up: those of all images where they leave none over, else those of one.
+    fn run_of_pixels(output: &Map) -> usize {
+        let of_image = output.pixels();
+        if of_image.is_multiple_of(2) { output.images * of_image } else { of_image }
+    }
+
+    pub(super) fn blocks(&self, output: &Map) -> usize {
+        let run = Self::run_of_pixels(output);
+        output.images * output.pixels() / run.max(1) * run.div_ceil(self.most)
+    }
+
+    /// The pixels of a block.
+    fn pixels(&self, output: &Map, block: usize) -> Range<usize> {
+        let run = Self::run_of_pixels(output);
+        let blocks = run.div_ceil(self.most);
+        let pairs = evenly(run.div_ceil(2), blocks, block % blocks);
+        let start = block / blocks * run;
+        start + 2 * pairs.start..start + run.min(2 * pairs.end)
+    }
+
+    /// # Safety
+    /// As [`super::Convolution::run`]; both maps are dense.
+    pub(super) unsafe fn run(
+        &self,
+        kernels: &dyn Kernels,
+        scratch: &mut Scratch,
+        [input, output]: [&Map; 2],
+        block: usize,
+    ) {
+        let pixels = self.pixels(output, block);
+        let rows = [pixels.len().div_ceil(2), pixels.len() / 2];
+        let [image, y, x] = output.position(pixels.start);
+        let upper: *const f32 = input.at(image, y, x);
+        let lower = upper.wrapping_add(input.stride);
+        let step = 2 * input.stride;
+        let of_sum = rows[0] * self.depth;
+        let (sums, products) = scratch.values.split_at_mut(4 * of_sum);
+        let products = &mut products[..7 * rows[0] * self.width];
+        let mut job = QuarterSums { upper, lower, step, rows, depth: self.depth, sums };
+        // SAFETY: the input's pixels lie one after the other, a stride apart.
+        unsafe { kernels.quarter_sums(&mut job) }
+
+        let sum = |i: usize| (sums[(i - 1) * of_sum..].as_ptr(), self.depth, rows[0]);
+        let inputs = [
+            (upper, step, rows[0]),
+            (upper.wrapping_add(self.depth), step, rows[0]),
+            sum(4),
+            (lower.wrapping_add(self.depth), step, rows[1]),
+            sum(1),
+            sum(2),
+            sum(3),
+        ];
+        let of_product = products.chunks_exact_mut(rows[0] * self.width);
+        for ((weights, (inputs, step, rows)), to) in self.weights.iter().zip(inputs).zip(of_product) {
+            let job = MatrixProduct {
+                inputs,
+                lie: Lie::Rows(step),
+                rows,
+                depth: self.depth,
+                chain: CHAIN,
+                weights,
+                bias: &self.no_bias,
+                floor: f32::NEG_INFINITY,
+                accumulate: false,
+                outputs: to.as_mut_ptr(),
+                output_step: self.width,
+                panel_step: kernels.panel(),
+                channels: self.channels,
+            };
+            // SAFETY: rows are the input's pixels or sums of them, outputs a product's own.
+            unsafe { kernels.matrix_product(&job) }
+        }
+
+        let job = QuarterResults {
+            products,
+            width: self.width,
+            rows,
+            channels: self.channels,
+            bias: &self.bias,
+            floor: self.floor,
+            accumulate: self.accumulate,
+            upper: output.at(image, y, x),
+            lower: output.at(image, y, x).wrapping_add(output.stride),
+            step: 2 * output.stride,
+        };
+        // SAFETY: the output's pixels lie one after the other, a stride apart.
+        unsafe { kernels.quarter_results(&job) }
+    }
+}
