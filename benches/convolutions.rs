@@ -3,7 +3,8 @@
 //! `cargo bench --bench convolutions`. Criterion's elements are floating-point operations of the plain sum (two for a product and its
 //! addition), so `Gelem/s` reads as GFLOP/s; minimal filtering does fewer, and may pass the peak.
 #![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark that panics has failed, as it should")]
-#![allow(clippy::inline_always, reason = "only what is inlined is compiled for the instructions of its caller")]
+
+mod peak;
 
 use std::collections::BTreeSet;
 use std::hint::black_box;
@@ -14,52 +15,34 @@ use headstock::engine::cpu::algorithm::Algorithm;
 use headstock::engine::cpu::kernels::Instructions;
 use headstock::engine::cpu::layer::Layer;
 use headstock::inception::{INPUT_SIDE, Network, Op, Variant};
-use pulp::{Arch, Simd, WithSimd};
-
-/// Multiplies and adds in registers, as many at once as hide the latency.
-struct Peak(usize);
-
-const SUMS: usize = 12;
-
-impl WithSimd for Peak {
-    type Output = f32;
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) -> f32 {
-        let mut sums = [simd.splat_f32s(black_box(0.5)); SUMS];
-        let (by, and) = (simd.splat_f32s(black_box(0.999)), simd.splat_f32s(black_box(1e-3)));
-        for _ in 0..self.0 {
-            for sum in &mut sums {
-                *sum = simd.mul_add_e_f32s(*sum, by, and);
-            }
-        }
-        let mut all = sums[0];
-        for &sum in &sums[1..] {
-            all = simd.add_f32s(all, sum);
-        }
-        simd.reduce_sum_f32s(all)
-    }
-}
-
-/// Numbers in a vector.
-struct Lanes;
-
-impl WithSimd for Lanes {
-    type Output = usize;
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) -> usize {
-        S::F32_LANES
-    }
-}
+use peak::Peak;
+use pulp::Arch;
 
 fn peak(c: &mut Criterion) {
     const ROUNDS: usize = 10_000;
-    let lanes = Arch::new().dispatch(Lanes);
     let mut group = c.benchmark_group("peak");
-    group.throughput(Throughput::Elements((2 * ROUNDS * SUMS * lanes) as u64));
+    group.throughput(Throughput::Elements(peak::operations(ROUNDS) as u64));
     group.bench_function("multiply and add", |b| b.iter(|| Arch::new().dispatch(Peak(black_box(ROUNDS)))));
 }
+
+/// What bytes would gain over float32 where there is AVX2 and no more.
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code, reason = "instructions that are asked for")]
+fn bytes(c: &mut Criterion) {
+    if !peak::avx2::is_there() {
+        return;
+    }
+    let mut group = c.benchmark_group("inner loop by AVX2, near data");
+    group.throughput(Throughput::Elements(peak::avx2::OPERATIONS as u64));
+    let (floats, bytes) = (peak::avx2::Data::new(0.5), peak::avx2::Data::new(3));
+    // SAFETY: they are there.
+    group.bench_function("float32", |b| b.iter(|| unsafe { peak::avx2::floats(black_box(&floats)) }));
+    // SAFETY: as above.
+    group.bench_function("bytes", |b| b.iter(|| unsafe { peak::avx2::bytes(black_box(&bytes)) }));
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn bytes(_: &mut Criterion) {}
 
 fn convolutions(c: &mut Criterion) {
     let network = Network::new(Variant::Tf2015);
@@ -89,5 +72,5 @@ fn convolutions(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, peak, convolutions);
+criterion_group!(benches, peak, bytes, convolutions);
 criterion_main!(benches);

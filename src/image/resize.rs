@@ -103,33 +103,66 @@ fn columns_go_first(x: &Axis, y: &Axis) -> bool {
 
 /// Each row by itself, made narrower or wider: every output pixel is a weighted sum of neighbours in the row.
 fn resample_rows(rows: &[u8], row_bytes: usize, taps: &Taps) -> Vec<u8> {
+    let mut result = vec![0; rows.len() / row_bytes * taps.len() * 3];
+    pulp::Arch::new().dispatch(|| resample_rows_into(&mut result, rows, row_bytes, taps));
+    result
+}
+
+/// Rows that are resampled together: pixels above each other have the same weights, so that their colours fill vectors.
+const TOGETHER: usize = 8;
+
+/// Bytes of as many pixels.
+const COLUMN: usize = TOGETHER * 3;
+
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "only what is inlined is compiled for the instructions that dispatch finds")]
+fn resample_rows_into(result: &mut [u8], rows: &[u8], row_bytes: usize, taps: &Taps) {
     let result_bytes = taps.len() * 3;
-    let mut result = vec![0; rows.len() / row_bytes * result_bytes];
-    for (row, output) in rows.chunks_exact(row_bytes).zip(result.chunks_exact_mut(result_bytes)) {
-        for (pixel, (first, weights)) in output.as_chunks_mut::<3>().0.iter_mut().zip(taps.iter()) {
-            let inputs = &row[first * 3..][..weights.len() * 3];
-            let [mut red, mut green, mut blue] = [HALF; 3];
-            for (&[r, g, b], weight) in inputs.as_chunks::<3>().0.iter().zip(weights) {
-                red += i32::from(r) * weight;
-                green += i32::from(g) * weight;
-                blue += i32::from(b) * weight;
+    // [pixels of a row, rows, colours]
+    let mut columns = vec![0; row_bytes * TOGETHER];
+    for (rows, outputs) in rows.chunks(TOGETHER * row_bytes).zip(result.chunks_mut(TOGETHER * result_bytes)) {
+        for (y, row) in rows.chunks_exact(row_bytes).enumerate() {
+            for (column, pixel) in columns.chunks_exact_mut(COLUMN).zip(row.as_chunks::<3>().0) {
+                column[y * 3..][..3].copy_from_slice(pixel);
             }
-            *pixel = [red, green, blue].map(to_byte);
+        }
+        for (x, (first, weights)) in taps.iter().enumerate() {
+            let mut sums = [HALF; COLUMN];
+            for (column, weight) in columns[first * COLUMN..].as_chunks::<COLUMN>().0.iter().zip(weights) {
+                for (sum, value) in sums.iter_mut().zip(column) {
+                    *sum += i32::from(*value) * weight;
+                }
+            }
+            let mut bytes = [0; COLUMN];
+            for (byte, sum) in bytes.iter_mut().zip(sums) {
+                *byte = to_byte(sum);
+            }
+            for (row, pixel) in outputs.chunks_exact_mut(result_bytes).zip(bytes.as_chunks::<3>().0) {
+                row[x * 3..][..3].copy_from_slice(pixel);
+            }
         }
     }
-    result
 }
 
 /// The rows brought to another number of rows: every output row is a weighted sum of neighbouring rows.
 fn blend_rows(rows: &[u8], row_bytes: usize, taps: &Taps) -> Vec<u8> {
-    const LANES: usize = 32;
     let mut result = vec![0; taps.len() * row_bytes];
+    pulp::Arch::new().dispatch(|| blend_rows_into(&mut result, rows, row_bytes, taps));
+    result
+}
+
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "as above")]
+fn blend_rows_into(result: &mut [u8], rows: &[u8], row_bytes: usize, taps: &Taps) {
+    const LANES: usize = 32;
     for (output, (first, weights)) in result.chunks_exact_mut(row_bytes).zip(taps.iter()) {
         let inputs = &rows[first * row_bytes..];
-        for (chunk, values) in output.chunks_mut(LANES).enumerate() {
+        let (whole, rest) = output.as_chunks_mut::<LANES>();
+        let rest_at = whole.len() * LANES;
+        for (chunk, values) in whole.iter_mut().enumerate() {
             let mut sums = [HALF; LANES];
             for (row, weight) in inputs.chunks_exact(row_bytes).zip(weights) {
-                for (sum, value) in sums.iter_mut().zip(&row[chunk * LANES..]) {
+                for (sum, value) in sums.iter_mut().zip(&row[chunk * LANES..][..LANES]) {
                     *sum += i32::from(*value) * weight;
                 }
             }
@@ -137,11 +170,20 @@ fn blend_rows(rows: &[u8], row_bytes: usize, taps: &Taps) -> Vec<u8> {
                 *value = to_byte(sum);
             }
         }
+        for (at, value) in rest.iter_mut().enumerate() {
+            let sum: i32 = inputs
+                .chunks_exact(row_bytes)
+                .zip(weights)
+                .map(|(row, weight)| i32::from(row[rest_at + at]) * weight)
+                .sum();
+            *value = to_byte(HALF + sum);
+        }
     }
-    result
 }
 
 /// From fixed point to a byte. Bicubic overshoots, so both ends are clamped.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "as above")]
 fn to_byte(sum: i32) -> u8 {
     (sum >> FRACTION_BITS).clamp(0, 255) as u8
 }

@@ -51,6 +51,36 @@ impl Algorithm {
         if fastest.suits(convolution) { fastest } else { Self::Direct }
     }
 
+    /// Multiplications of an image with so many outputs along each axis, ragged tiles counted as whole ones: what is left of
+    /// `places * kernel_len`.
+    #[must_use]
+    pub fn multiplications(&self, convolution: &Convolution, places: [usize; 2]) -> usize {
+        let pairs = convolution.in_channels * convolution.out_channels;
+        let kernel = convolution.window.kernel;
+        match self {
+            Self::Direct | Self::Pointwise => places[0] * places[1] * convolution.kernel_len(),
+            Self::Strassen => places[0] * places[1] * pairs / 8 * 7,
+            Self::Filtered { filter } => {
+                let along = |axis: usize| match kernel[axis] {
+                    1 => places[axis],
+                    _ => places[axis].div_ceil(filter.outputs) * filter.points(),
+                };
+                along(0) * along(1) * pairs
+            }
+            Self::Phases => {
+                let stride = convolution.window.stride;
+                let of_phase = |phase: usize| {
+                    let first = [phase / stride, phase % stride];
+                    let kernel = [0, 1].map(|axis| (kernel[axis] - first[axis]).div_ceil(stride));
+                    let window = Window { kernel, stride: 1, padding: [0, 0] };
+                    let part = Convolution { window, ..*convolution };
+                    Self::of(&part).multiplications(&part, places)
+                };
+                (0..stride * stride).map(of_phase).sum()
+            }
+        }
+    }
+
     /// Whether it can compute this convolution.
     #[must_use]
     pub fn suits(&self, convolution: &Convolution) -> bool {
