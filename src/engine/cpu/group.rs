@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use rayon::prelude::*;
 
 use super::Cpu;
+use super::convolution::Block;
 use super::layout::Layout;
 use super::map::Map;
 use super::pool::{self, Pool};
@@ -19,8 +20,10 @@ pub(super) struct Group<'a> {
     pub(super) layout: &'a Layout,
     /// Of the images.
     pub(super) size: [usize; 2],
-    /// Whether other threads may take blocks of a step.
+    /// Whether other threads may take blocks of a step,
     pub(super) share: bool,
+    /// and the blocks that there are to be for them, where that can be.
+    pub(super) least: usize,
     /// What each step took so far.
     pub(super) watch: Option<&'a Mutex<Vec<Duration>>>,
 }
@@ -88,8 +91,9 @@ impl Group<'_> {
         match &step.work {
             Work::Convolutions(convolutions) => {
                 for convolution in convolutions {
-                    self.each(convolution.blocks(output), |scratch, block| unsafe {
-                        convolution.run(kernels, &program.zeros, scratch, maps, block);
+                    let of = convolution.blocks(output, self.least);
+                    self.each(of, |scratch, at| unsafe {
+                        convolution.run(kernels, &program.zeros, scratch, maps, Block { at, of });
                     });
                 }
             }

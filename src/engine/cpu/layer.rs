@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "makes maps of slices")]
 
 use super::algorithm::Algorithm;
-use super::convolution::{Convolution, Numbers};
+use super::convolution::{Block, Convolution, Numbers};
 use super::kernels::{Instructions, Kernels};
 use super::map::Map;
 use super::memory::Memory;
@@ -54,11 +54,12 @@ impl Layer {
         let input = map(input.as_ptr().cast_mut(), size, self.shape.in_channels);
         let output = map(output.as_mut_ptr(), places, self.shape.out_channels);
         for convolution in &self.convolutions {
-            for block in 0..convolution.blocks(&output) {
+            let of = convolution.blocks(&output, 1);
+            for at in 0..of {
                 // SAFETY: both maps are slices of the lengths that their shapes say, the output borrowed for writing.
                 unsafe {
                     let maps = [&input, &output];
-                    convolution.run(self.kernels.as_ref(), &self.zeros, &mut self.scratch, maps, block);
+                    convolution.run(self.kernels.as_ref(), &self.zeros, &mut self.scratch, maps, Block { at, of });
                 }
             }
         }

@@ -133,8 +133,11 @@ impl Engine for Cpu {
             let groups = results.chunks_mut(group * of_result).zip(pixels[..count * of_image].chunks(group * of_image));
             let groups = Mutex::new(groups);
             let next = || groups.lock().unwrap_or_else(PoisonError::into_inner).next();
-            let work = Group { engine: self, layout: &layout, size: [height, width], share: true, watch: None };
-            (0..threads.min(count.div_ceil(group))).into_par_iter().with_max_len(1).for_each(|_| {
+            let workers = threads.min(count.div_ceil(group));
+            // With fewer groups than threads a group's blocks are made small enough for those that have none.
+            let least = if workers < threads { 2 * threads.div_ceil(workers) } else { 1 };
+            let work = Group { engine: self, layout: &layout, size: [height, width], share: true, least, watch: None };
+            (0..workers).into_par_iter().with_max_len(1).for_each(|_| {
                 while let Some((results, pixels)) = next() {
                     self.activations.lend(
                         || Memory::zeroed(layout.len),
@@ -165,7 +168,8 @@ impl Cpu {
         let pixels = images.permute((0, 2, 3, 1))?.flatten_all()?.to_vec1::<f32>()?;
         let layout = self.layout([height, width], count)?;
         let watch = Mutex::new(vec![Duration::ZERO; self.program.steps.len()]);
-        let group = Group { engine: self, layout: &layout, size: [height, width], share: false, watch: Some(&watch) };
+        let group =
+            Group { engine: self, layout: &layout, size: [height, width], share: false, least: 1, watch: Some(&watch) };
         let mut memory = Memory::zeroed(layout.len);
         group.run(&mut memory, &pixels, &mut []);
         let times = watch.into_inner().unwrap_or_else(PoisonError::into_inner);

@@ -4,8 +4,8 @@
 use super::super::kernels::Kernels;
 use super::super::map::Map;
 use super::super::scratch::Scratch;
-use super::Numbers;
 use super::pointwise::Pointwise;
+use super::{Block, Numbers};
 use crate::inception::Convolution;
 
 pub(super) struct Direct {
@@ -22,8 +22,8 @@ impl Direct {
         self.rows.block * self.rows.depth
     }
 
-    pub(super) fn blocks(&self, output: &Map) -> usize {
-        self.rows.blocks(output)
+    pub(super) fn blocks(&self, output: &Map, least: usize) -> usize {
+        self.rows.blocks(output, least)
     }
 
     /// # Safety
@@ -35,9 +35,9 @@ impl Direct {
         zeros: &[f32],
         scratch: &mut Scratch,
         [input, output]: [&Map; 2],
-        block: usize,
+        block: Block,
     ) {
-        let (pixels, depth) = (self.rows.pixels(output, block), self.rows.depth);
+        let (pixels, depth) = (Pointwise::pixels(output, block), self.rows.depth);
         let rows = &mut scratch.values[..pixels.len() * depth];
         for (pixel, row) in pixels.clone().zip(rows.chunks_exact_mut(depth)) {
             // SAFETY: the caller's promise.

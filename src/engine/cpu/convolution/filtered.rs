@@ -7,7 +7,7 @@ use super::super::map::Map;
 use super::super::memory::Memory;
 use super::super::minimal_filtering::MinimalFilter;
 use super::super::scratch::Scratch;
-use super::{Numbers, in_panels};
+use super::{Block, Numbers, in_panels};
 use crate::inception::Convolution;
 
 /// Numbers at the points of a block, before and after the product, which are to stay in the second cache; so long as it is
@@ -37,6 +37,8 @@ pub(super) struct Filtered {
     outputs: [usize; 2],
     /// Tiles of a block, at most.
     most: usize,
+    /// Rows of a register tile: fewer tiles are no block.
+    tile: usize,
     /// Output channels of a panel.
     panel: usize,
 }
@@ -52,7 +54,7 @@ impl Filtered {
         let of_tile = points[0] * points[1] * (shape.in_channels + shape.out_channels);
         let most = (BLOCK / of_tile / tile).clamp(FEW, MANY) * tile;
         let Numbers { floor, accumulate, .. } = numbers;
-        Self { filter, weights, bias, no_bias, floor, accumulate, points, outputs, most, panel }
+        Self { filter, weights, bias, no_bias, floor, accumulate, points, outputs, most, tile, panel }
     }
 
     pub(super) fn scratch(&self, shape: &Convolution) -> usize {
@@ -69,21 +71,15 @@ impl Filtered {
         shape.out_channels.div_ceil(self.panel) * self.panel_step()
     }
 
-    /// Blocks, and tiles of each but perhaps the last: as even as they can be.
-    fn division(&self, output: &Map) -> [usize; 2] {
-        let [down, across] = self.tiles(output);
-        let tiles = output.images * down * across;
-        let of_block = tiles.div_ceil(tiles.div_ceil(self.most).max(1)).max(1);
-        [tiles.div_ceil(of_block), of_block]
-    }
-
     /// Tiles along the axes.
     fn tiles(&self, output: &Map) -> [usize; 2] {
         [0, 1].map(|axis| output.size[axis].div_ceil(self.outputs[axis]))
     }
 
-    pub(super) fn blocks(&self, output: &Map) -> usize {
-        self.division(output)[0]
+    pub(super) fn blocks(&self, output: &Map, least: usize) -> usize {
+        let [down, across] = self.tiles(output);
+        let tiles = output.images * down * across;
+        tiles.div_ceil(self.most).max(least.min(tiles.div_ceil(self.tile)))
     }
 
     /// # Safety
@@ -95,18 +91,16 @@ impl Filtered {
         zeros: &[f32],
         scratch: &mut Scratch,
         [input, output]: [&Map; 2],
-        block: usize,
+        block: Block,
     ) {
         let [down, across] = self.tiles(output);
-        let [_, of_block] = self.division(output);
-        let first = block * of_block;
-        let last = (first + of_block).min(output.images * down * across);
+        let tiles = block.of(output.images * down * across);
         let Scratch { inputs, outputs, values, nowhere, .. } = scratch;
 
         // Where the pixels are.
         inputs.clear();
         outputs.clear();
-        for tile in first..last {
+        for tile in tiles.clone() {
             let (image, tile) = (tile / (down * across), tile % (down * across));
             let [top, left] = [tile / across * self.outputs[0], tile % across * self.outputs[1]];
             for y in 0..self.points[0] {
@@ -123,7 +117,7 @@ impl Filtered {
             }
         }
 
-        let count = last - first;
+        let count = tiles.len();
         let places = self.points[0] * self.points[1];
         let step = count * shape.in_channels + GAP;
         let (before, after) = values.split_at_mut(places * step);

@@ -10,6 +10,8 @@ mod phases;
 mod pointwise;
 mod strassen;
 
+use std::ops::Range;
+
 use super::algorithm::Algorithm;
 use super::kernels::Kernels;
 use super::map::Map;
@@ -21,6 +23,26 @@ use filtered::Filtered;
 use phases::Phase;
 use pointwise::Pointwise;
 use strassen::Strassen;
+
+/// One of the blocks that some work comes in, `of` being what [`Convolution::blocks`] says.
+#[derive(Clone, Copy, Debug)]
+pub struct Block {
+    pub at: usize,
+    pub of: usize,
+}
+
+impl Block {
+    /// What of so many things it takes: blocks differ by one at most.
+    fn of(self, things: usize) -> Range<usize> {
+        self.at * things / self.of..(self.at + 1) * things / self.of
+    }
+
+    /// Where blocks come in runs of so many things: which run, and which of its blocks.
+    fn in_runs(self, runs: usize) -> (usize, Self) {
+        let of = self.of / runs.max(1);
+        (self.at / of, Self { at: self.at % of, of })
+    }
+}
 
 /// A convolution with a bias and a floor, ready to run.
 pub struct Convolution {
@@ -78,13 +100,13 @@ impl Convolution {
         }
     }
 
-    /// Blocks that the work comes in.
-    pub fn blocks(&self, output: &Map) -> usize {
+    /// Blocks that the work comes in: as few as their room allows, but, where that can be, `least`.
+    pub fn blocks(&self, output: &Map, least: usize) -> usize {
         match &self.ready {
-            Ready::Direct(direct) => direct.blocks(output),
-            Ready::Pointwise(pointwise) => pointwise.blocks(output),
-            Ready::Filtered(filtered) => filtered.blocks(output),
-            Ready::Strassen(strassen) => strassen.blocks(output),
+            Ready::Direct(direct) => direct.blocks(output, least),
+            Ready::Pointwise(pointwise) => pointwise.blocks(output, least),
+            Ready::Filtered(filtered) => filtered.blocks(output, least),
+            Ready::Strassen(strassen) => strassen.blocks(output, least),
         }
     }
 
@@ -99,7 +121,7 @@ impl Convolution {
         zeros: &[f32],
         scratch: &mut Scratch,
         maps: [&Map; 2],
-        block: usize,
+        block: Block,
     ) {
         let input = &maps[0].every(self.phase.step, self.phase.first);
         let maps = [input, maps[1]];

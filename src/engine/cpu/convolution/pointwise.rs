@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::super::kernels::{Kernels, Lie, MatrixProduct};
 use super::super::map::Map;
 use super::super::memory::Memory;
-use super::{Numbers, in_panels};
+use super::{Block, Numbers, in_panels};
 use crate::inception::Convolution;
 
 /// Numbers of the rows of a block, at most: they are read once a panel, and are to stay in the second cache.
@@ -26,8 +26,10 @@ pub(super) struct Pointwise {
     channels: usize,
     /// Numbers of a row: [taps, in].
     pub(super) depth: usize,
-    /// Pixels of a block.
+    /// Pixels of a block, at most.
     pub(super) block: usize,
+    /// Rows of a register tile: fewer pixels are no block.
+    tile: usize,
 }
 
 impl Pointwise {
@@ -43,32 +45,34 @@ impl Pointwise {
             channels: shape.out_channels,
             depth,
             block: (BLOCK / depth / tile).clamp(4, 16) * tile,
+            tile,
         }
     }
 
-    /// Pixels that lie one after the other, a stride apart: all of them, or those of a row.
-    fn run_of_pixels(output: &Map) -> usize {
-        if output.is_dense() { output.images * output.pixels() } else { output.size[1] }
+    /// Runs of pixels that lie one after the other, a stride apart, and the pixels of a run: one of all of them, or one a row.
+    fn runs_of_pixels(output: &Map) -> [usize; 2] {
+        let all = output.images * output.pixels();
+        if output.is_dense() { [1, all] } else { [all / output.size[1].max(1), output.size[1]] }
     }
 
-    pub(super) fn blocks(&self, output: &Map) -> usize {
-        let run = Self::run_of_pixels(output);
-        output.images * output.pixels() / run.max(1) * run.div_ceil(self.block)
+    pub(super) fn blocks(&self, output: &Map, least: usize) -> usize {
+        let [runs, pixels] = Self::runs_of_pixels(output);
+        let wanted = least.div_ceil(runs.max(1)).min(pixels.div_ceil(self.tile));
+        runs * pixels.div_ceil(self.block).max(wanted)
     }
 
     /// The pixels of a block.
-    pub(super) fn pixels(&self, output: &Map, block: usize) -> Range<usize> {
-        let run = Self::run_of_pixels(output);
-        let blocks = run.div_ceil(self.block);
-        let within = evenly(run, blocks, block % blocks);
-        let start = block / blocks * run;
-        start + within.start..start + within.end
+    pub(super) fn pixels(output: &Map, block: Block) -> Range<usize> {
+        let [runs, pixels] = Self::runs_of_pixels(output);
+        let (run, block) = block.in_runs(runs);
+        let within = block.of(pixels);
+        run * pixels + within.start..run * pixels + within.end
     }
 
     /// # Safety
     /// As [`super::Convolution::run`].
-    pub(super) unsafe fn run(&self, kernels: &dyn Kernels, [input, output]: [&Map; 2], block: usize) {
-        let pixels = self.pixels(output, block);
+    pub(super) unsafe fn run(&self, kernels: &dyn Kernels, [input, output]: [&Map; 2], block: Block) {
+        let pixels = Self::pixels(output, block);
         let inputs = input.data.wrapping_add(pixels.start * input.stride);
         // SAFETY: the input's pixels lie one after the other, a stride apart (those that do not are gathered, by Direct).
         unsafe { self.product(kernels, inputs, input.stride, output, pixels) }
@@ -106,11 +110,6 @@ impl Pointwise {
         // SAFETY: the caller's promise; the output's pixels of a block lie one after the other, a stride apart.
         unsafe { kernels.matrix_product(&job) }
     }
-}
-
-/// Where this one of so many parts of a whole lies: they differ by one at most.
-pub(super) fn evenly(whole: usize, parts: usize, part: usize) -> Range<usize> {
-    part * whole / parts..(part + 1) * whole / parts
 }
 
 /// [out, in, taps] to [panels, taps, in, panel], zeros past the last channel.

@@ -22,8 +22,8 @@ use super::super::kernels::{Kernels, Lie, MatrixProduct, QuarterResults, Quarter
 use super::super::map::Map;
 use super::super::memory::Memory;
 use super::super::scratch::Scratch;
-use super::pointwise::{evenly, weights_in_panels};
-use super::{Numbers, in_panels};
+use super::pointwise::weights_in_panels;
+use super::{Block, Numbers, in_panels};
 use crate::inception::Convolution;
 
 /// Numbers of the rows of a block, at most.
@@ -46,6 +46,8 @@ pub(super) struct Strassen {
     width: usize,
     /// Pixels of a block, at most.
     most: usize,
+    /// Rows of a register tile: fewer pairs are no block.
+    tile: usize,
 }
 
 impl Strassen {
@@ -78,6 +80,7 @@ impl Strassen {
             channels,
             width,
             most: (BLOCK / shape.in_channels / tile / 2).clamp(2, 8) * 2 * tile,
+            tile,
         }
     }
 
@@ -85,24 +88,24 @@ impl Strassen {
         self.most.div_ceil(2) * (4 * self.depth + 7 * self.width)
     }
 
-    /// Pixels that pair up: those of all images where they leave none over, else those of one.
-    fn run_of_pixels(output: &Map) -> usize {
+    /// Runs of pixels that pair up, and the pixels of a run: those of all images where they leave none over, else those of one.
+    fn runs_of_pixels(output: &Map) -> [usize; 2] {
         let of_image = output.pixels();
-        if of_image.is_multiple_of(2) { output.images * of_image } else { of_image }
+        if of_image.is_multiple_of(2) { [1, output.images * of_image] } else { [output.images, of_image] }
     }
 
-    pub(super) fn blocks(&self, output: &Map) -> usize {
-        let run = Self::run_of_pixels(output);
-        output.images * output.pixels() / run.max(1) * run.div_ceil(self.most)
+    pub(super) fn blocks(&self, output: &Map, least: usize) -> usize {
+        let [runs, pixels] = Self::runs_of_pixels(output);
+        let wanted = least.div_ceil(runs.max(1)).min(pixels.div_ceil(2 * self.tile));
+        runs * pixels.div_ceil(self.most).max(wanted)
     }
 
     /// The pixels of a block.
-    fn pixels(&self, output: &Map, block: usize) -> Range<usize> {
-        let run = Self::run_of_pixels(output);
-        let blocks = run.div_ceil(self.most);
-        let pairs = evenly(run.div_ceil(2), blocks, block % blocks);
-        let start = block / blocks * run;
-        start + 2 * pairs.start..start + run.min(2 * pairs.end)
+    fn pixels(output: &Map, block: Block) -> Range<usize> {
+        let [runs, pixels] = Self::runs_of_pixels(output);
+        let (run, block) = block.in_runs(runs);
+        let pairs = block.of(pixels.div_ceil(2));
+        run * pixels + 2 * pairs.start..run * pixels + pixels.min(2 * pairs.end)
     }
 
     /// # Safety
@@ -112,9 +115,9 @@ impl Strassen {
         kernels: &dyn Kernels,
         scratch: &mut Scratch,
         [input, output]: [&Map; 2],
-        block: usize,
+        block: Block,
     ) {
-        let pixels = self.pixels(output, block);
+        let pixels = Self::pixels(output, block);
         let rows = [pixels.len().div_ceil(2), pixels.len() / 2];
         let [image, y, x] = output.position(pixels.start);
         let upper: *const f32 = input.at(image, y, x);
