@@ -14,7 +14,7 @@ use candle_core::{DType, Device, Result, Tensor, Var};
 use headstock::engine::trainable::operations;
 use headstock::inception::Window;
 use support::operation_goldens::{Case, Operation, cases};
-use support::unit;
+use support::units;
 
 /// Output and gradients of a case by the operations on candle tensors.
 fn operate(case: &Case, dtype: DType) -> Vec<(&'static str, Vec<f64>)> {
@@ -88,15 +88,14 @@ fn assert_gradient_is_that_of_differences(
         .enumerate()
         .map(|(input, (shape, range))| {
             let seed = format!("{name}/{input}");
-            (0..shape.iter().product()).map(|index| range(f64::from(unit(&seed, index)))).collect()
+            units(&seed).take(shape.iter().product()).map(|u| range(f64::from(u))).collect()
         })
         .collect();
     let tensor = |values: &[f64], shape: &[usize]| Tensor::from_slice(values, shape, &Device::Cpu).unwrap();
     // A sum with weights of its own for each number, so that no error cancels another.
     let functional = |tensors: &[Tensor]| {
         let output = function(tensors).unwrap();
-        let weights: Vec<f64> =
-            (0..output.elem_count()).map(|index| f64::from(unit(name, index)) * 2.0 - 1.0).collect();
+        let weights: Vec<f64> = units(name).take(output.elem_count()).map(|u| f64::from(u) * 2.0 - 1.0).collect();
         (&output * tensor(&weights, output.dims())).unwrap().sum_all().unwrap()
     };
     let variables: Vec<Var> = values

@@ -20,7 +20,7 @@ use headstock::inception::Window;
 use serde_json::Value;
 
 use super::sketch::distance;
-use super::{golden, golden_metadata, unit};
+use super::{golden, golden_metadata, units};
 
 /// What is done. The window is the case's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,7 +95,7 @@ fn read(case: &Value, tensors: &HashMap<String, Tensor>) -> Case {
         (operation == Operation::Convolution).then(|| [output_shape[3], channels, window.kernel[0], window.kernel[1]]);
     let seeded = |part: &str, shape: [usize; 4], number: &dyn Fn(f32) -> f32| -> Vec<f32> {
         let name = format!("{name}/{part}");
-        (0..shape.iter().product()).map(|index| number(unit(&name, index))).collect()
+        units(&name).take(shape.iter().product()).map(number).collect()
     };
     let both_signs = |u: f32| u * 2.0 - 1.0;
     let steps = number("steps") as f32;

@@ -3,16 +3,17 @@
 //! `scripts/golden_finetune.py` says what they are: the tensor's norm and sums of its numbers with random signs. The difference of
 //! two tensors has the difference of their sums, and the mean square of its sums is the square of its norm.
 
-use super::splitmix;
+use super::{seed_of, splitmix};
 
 /// Sums of a sketch.
 const SIGNS: usize = 16;
 
 /// The sums of a tensor's numbers with the signs that belong to a name.
 pub fn signed_sums(name: &str, numbers: &[f64]) -> [f64; SIGNS] {
+    let seed = seed_of(name);
     let mut sums = [0.0; SIGNS];
     for (index, &number) in numbers.iter().enumerate() {
-        let bits = splitmix(name, index);
+        let bits = splitmix(seed, index);
         for (k, sum) in sums.iter_mut().enumerate() {
             *sum += if bits >> k & 1 == 1 { number } else { -number };
         }
