@@ -19,6 +19,7 @@
 //! | [`pipeline`] | decoding ahead of the network, batches, the journal that a killed run goes on from |
 //! | [`embeddings`] | the files that hold the rows |
 //! | [`head`] | classifiers on rows, and the file that holds one |
+//! | [`history`] | how training went, step by step |
 //! | [`model`] | a whole classifier as one file: the network that was trained, and its head |
 //! | [`metrics`] | how good decisions are |
 //! | [`scores`] | the files that hold decisions |
@@ -35,6 +36,7 @@ pub mod embeddings;
 pub mod engine;
 pub mod explain;
 pub mod head;
+pub mod history;
 pub mod image;
 pub mod inception;
 pub mod metrics;
