@@ -19,7 +19,7 @@ use crate::cli::RunArgs;
 use crate::counts::{count, thousands};
 use crate::dataset::Dataset;
 use crate::engine::Engine;
-use crate::pipeline::{Batch, DecodeAhead, Embed, Journal, Loader, Start};
+use crate::pipeline::{Batch, Embed, Journal, Loader, Start, decode_ahead};
 use crate::weights::hex;
 
 /// `--threads`, for all of the process.
@@ -115,7 +115,7 @@ pub(super) fn through_network(
 ) -> impl Iterator<Item = Result<Batch>> {
     let normalise = loader.preprocess.normalise;
     let ahead = 2 * batch_size.max(rayon::current_num_threads());
-    let decoded = DecodeAhead::new(loader, &dataset.candidates, done, ahead);
+    let decoded = decode_ahead(loader, &dataset.candidates, done, ahead);
     Embed::new(decoded, engine, normalise, batch_size).map(|batch| Ok(batch?))
 }
 
