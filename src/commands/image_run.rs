@@ -41,8 +41,12 @@ pub(super) const fn start(args: &RunArgs) -> Start {
 
 /// `--batch-size`.
 pub(super) fn batch_size(args: &RunArgs, device: &Device) -> usize {
-    let by_device = if device.is_cpu() { (8 * rayon::current_num_threads()).clamp(8, 128) } else { 32 };
-    args.batch_size.map_or(by_device, std::num::NonZero::get)
+    args.batch_size.map_or_else(|| batch_size_of(device), std::num::NonZero::get)
+}
+
+/// Images that go through the whole network, or its frozen part, at a time unless the user says otherwise.
+pub(super) fn batch_size_of(device: &Device) -> usize {
+    if device.is_cpu() { (8 * rayon::current_num_threads()).clamp(8, 128) } else { 32 }
 }
 
 /// Refuses what a flag such as `--out` names where no file can be written to it.
