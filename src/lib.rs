@@ -20,11 +20,12 @@
 //! | [`embeddings`] | the files that hold the rows |
 //! | [`finetune`] | training the last layers together with a head |
 //! | [`head`] | classifiers on rows, and the file that holds one |
+//! | [`model`] | a whole classifier as one file: the network that was trained, and its head |
 //! | [`metrics`] | how good decisions are |
 //! | [`scores`] | the files that hold decisions |
 //! | [`explain`] | where in an image a head sees its class |
 //! | [`report`] | one page that shows a head and what it did |
-//! | [`tensor_file`] | what both kinds of our files share: a header that is not trusted |
+//! | [`tensor_file`] | what all kinds of our files share: a header that is not trusted |
 //! | [`commands`] | one file a verb: flags in, text out |
 
 pub mod cli;
@@ -39,6 +40,7 @@ pub mod head;
 pub mod image;
 pub mod inception;
 pub mod metrics;
+pub mod model;
 pub mod pipeline;
 mod printable;
 pub mod report;

@@ -1,10 +1,12 @@
 //! The flags of every verb; those of the larger verbs have a file each.
 
+mod classifier;
 mod finetune;
 mod fit_head;
 mod report;
 mod score;
 
+pub use classifier::ClassifierArgs;
 pub use finetune::{
     AugmentationArgs, BatchNormKind, CacheArgs, FinetuneArgs, FinetuneRunArgs, OptimizerKind, ScheduleKind,
     TrainingArgs,
@@ -93,13 +95,14 @@ pub struct ImageArgs {
     #[arg(long, value_name = "DIR", value_parser = folder)]
     pub images: PathBuf,
 
-    /// How images become the network's input: tf, keras, torchvision, timm or fid [default: by the variant]
+    /// How images become the network's input: tf, keras, torchvision, timm or fid [default: by the variant, or as a model
+    /// was trained]
     #[arg(long, value_name = "PRESET")]
     pub preprocess: Option<Preset>,
 
-    /// The colour under transparent images: white, black, #rrggbb or r,g,b
-    #[arg(long, value_name = "COLOUR", default_value = "white", value_parser = parse_background)]
-    pub background: Background,
+    /// The colour under transparent images: white, black, #rrggbb or r,g,b [default: white, or as a model was trained]
+    #[arg(long, value_name = "COLOUR", value_parser = parse_background)]
+    pub background: Option<Background>,
 
     /// Reject images of more pixels than this
     #[arg(long, value_name = "PIXELS", default_value_t = crate::image::DecodeOptions::default().max_pixels)]
@@ -110,9 +113,9 @@ pub struct ImageArgs {
 pub type Background = [u8; 3];
 
 /// Which network.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct BackboneArgs {
-    /// The backbone's weights, safetensors [default: ImageNet weights of 2015-12-05, inside the binary]
+    /// The backbone's weights, safetensors, or a model [default: ImageNet weights of 2015-12-05, inside the binary]
     #[arg(long, value_name = "FILE", value_parser = file)]
     pub weights: Option<PathBuf>,
 

@@ -5,14 +5,14 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{BackboneArgs, file, folder};
+use super::{BackboneArgs, ClassifierArgs, file, folder};
 
 /// `headstock report`.
 #[derive(Debug, Args)]
 pub struct ReportArgs {
-    /// What `fit-head` wrote
-    #[arg(long, value_name = "FILE", value_parser = file)]
-    pub head: PathBuf,
+    /// Which classifier.
+    #[command(flatten)]
+    pub classifier: ClassifierArgs,
 
     /// What `score` wrote, to be shown too
     #[arg(long, value_name = "FILE", value_parser = file)]

@@ -5,16 +5,16 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{BackboneArgs, RunArgs, file, folder};
+use super::{BackboneArgs, ClassifierArgs, RunArgs, file, folder};
 use crate::scores::Format;
 
 /// `headstock score`.
 #[derive(Debug, Args)]
 #[command(group(clap::ArgGroup::new("input").required(true).args(["images", "embeddings"])))]
 pub struct ScoreArgs {
-    /// What `fit-head` wrote
-    #[arg(long, value_name = "FILE", value_parser = file)]
-    pub head: PathBuf,
+    /// Which classifier.
+    #[command(flatten)]
+    pub classifier: ClassifierArgs,
 
     /// The folder of images
     #[arg(long, value_name = "DIR", value_parser = folder)]

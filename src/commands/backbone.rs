@@ -3,11 +3,14 @@
 use anyhow::{Context, Result, ensure};
 
 use super::provenance;
-use crate::cli::BackboneArgs;
+use crate::cli::{BackboneArgs, Background, ImageArgs};
 use crate::head::Head;
 use crate::image::{Preprocess, Preset};
 use crate::inception::{FEATURES, Variant};
 use crate::weights::Weights;
+
+/// The colour under transparent images where nothing says another.
+const WHITE: Background = [255; 3];
 
 /// The weights that the flags ask for.
 pub(super) fn weights(args: &BackboneArgs) -> Result<Weights> {
@@ -18,8 +21,22 @@ pub(super) fn weights(args: &BackboneArgs) -> Result<Weights> {
     }
 }
 
+/// The preprocessing, and the colour under transparent images, that the flags ask for; where they do not say, as the weights were
+/// trained.
+pub(super) fn preprocess(args: &ImageArgs, weights: &Weights) -> Result<(Preprocess, Background)> {
+    // A model's own is read only where it is needed: it may be one of a later version.
+    let own = || weights.preprocess().map(|json| provenance::parse_preprocess("the weights'", json)).transpose();
+    let (own, own_background) = match (args.preprocess, args.background) {
+        (Some(_), Some(_)) => (None, None),
+        _ => own()?.unzip(),
+    };
+    let of_variant = || default_preset(weights.variant()).preprocess();
+    let preprocess = args.preprocess.map(Preset::preprocess).or(own).unwrap_or_else(of_variant);
+    Ok((preprocess, args.background.or(own_background).unwrap_or(WHITE)))
+}
+
 /// The preprocessing that a variant was trained with.
-pub(super) const fn default_preset(variant: Variant) -> Preset {
+const fn default_preset(variant: Variant) -> Preset {
     match variant {
         Variant::Tf2015 => Preset::Tf,
         Variant::Keras => Preset::Keras,
@@ -32,7 +49,7 @@ pub(super) struct OfHead {
     pub(super) weights: Weights,
     pub(super) preprocess: Preprocess,
     /// The colour under transparent images.
-    pub(super) background: [u8; 3],
+    pub(super) background: Background,
 }
 
 /// The weights that the flags ask for, held to those that the head was fitted with, and the head's preprocessing.

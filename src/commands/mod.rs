@@ -3,6 +3,7 @@
 
 mod activation_maps;
 mod backbone;
+mod classifier;
 mod console;
 mod extract;
 mod finetune;

@@ -3,12 +3,13 @@
 use anyhow::{Result, bail};
 use serde_json::{Map, Value, json};
 
+use crate::cli::Background;
 use crate::embeddings::Provenance;
 use crate::image::Preprocess;
 use crate::weights::Weights;
 
 /// By what this run makes rows.
-pub(super) fn of_run(weights: &Weights, preprocess: &Preprocess, background: [u8; 3]) -> Result<Provenance> {
+pub(super) fn of_run(weights: &Weights, preprocess: &Preprocess, background: Background) -> Result<Provenance> {
     let mut json = serde_json::to_value(preprocess)?;
     json["background"] = json!(background);
     Ok(Provenance {
@@ -19,11 +20,16 @@ pub(super) fn of_run(weights: &Weights, preprocess: &Preprocess, background: [u8
     })
 }
 
-/// The preprocessing, and the colour under transparent images, that the rows of a head were made with. Files come from strangers: what
-/// is none of the presets is refused, and so no size in it needs to be trusted.
-pub(super) fn preprocess(provenance: &Provenance) -> Result<(Preprocess, [u8; 3])> {
-    let read = || -> Option<(Preprocess, [u8; 3])> {
-        let json: Value = serde_json::from_str(&provenance.preprocess).ok()?;
+/// The preprocessing, and the colour under transparent images, that the rows of a head were made with.
+pub(super) fn preprocess(provenance: &Provenance) -> Result<(Preprocess, Background)> {
+    parse_preprocess("the head's", &provenance.preprocess)
+}
+
+/// The same from its JSON, which is `whose`. Files come from strangers: what is none of the presets is refused, and so no size in it
+/// needs to be trusted.
+pub(super) fn parse_preprocess(whose: &str, json: &str) -> Result<(Preprocess, Background)> {
+    let read = || -> Option<(Preprocess, Background)> {
+        let json: Value = serde_json::from_str(json).ok()?;
         let background = serde_json::from_value(json.get("background")?.clone()).ok()?;
         let preprocess: Preprocess = serde_json::from_value(json).ok()?;
         (preprocess == preprocess.preset.preprocess()).then_some((preprocess, background))
@@ -31,7 +37,7 @@ pub(super) fn preprocess(provenance: &Provenance) -> Result<(Preprocess, [u8; 3]
     match read() {
         Some(preprocess) => Ok(preprocess),
         None => {
-            bail!("the head's preprocessing is none that this version of headstock knows: {}", provenance.preprocess)
+            bail!("{whose} preprocessing is none that this version of headstock knows: {json}")
         }
     }
 }

@@ -6,6 +6,8 @@
 //! | `dense1.weight`, `dense1.bias`, `dense2.weight`, `dense2.bias` | F32 [H, F], `[H]`, [K, H], `[K]` | a dense head |
 //! | `held_out.labels`, `held_out.probabilities`, `held_out.map` | I64 `[M]`, F32 [M, K], F32 [M, 2] | rows to look at |
 //! | metadata | strings | `format`, `kind`, `classes`, `temperature`, `thresholds`, `fit`, `held_out` (JSON), and the provenance of the embeddings |
+//!
+//! A model's file ([`model`](crate::model)) holds a head in the same way, with tensors under names that begin with `head.`.
 
 use std::io::Write;
 use std::path::Path;
@@ -48,26 +50,27 @@ impl Head {
     /// Where the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), WriteError> {
         write_whole(path, |out| {
-            let tensors = self.tensors();
-            let entries: Vec<Entry<'_>> = tensors.iter().map(Tensor::entry).collect();
-            write_header(&self.metadata()?, &entries, out)?;
+            let mut metadata = self.metadata()?;
+            metadata.extend([("format", FORMAT.to_owned()), ("weights", self.provenance.weights.clone())]);
+            let tensors = self.tensors("");
+            let entries: Vec<Entry<'_>> = tensors.iter().map(HeadTensor::entry).collect();
+            write_header(&metadata, &entries, out)?;
             tensors.iter().try_for_each(|tensor| out.write_all(&tensor.bytes))
         })
     }
 
-    fn metadata(&self) -> serde_json::Result<Vec<(&'static str, String)>> {
+    /// All of the metadata but the format and the weights that the rows were made by.
+    pub(crate) fn metadata(&self) -> serde_json::Result<Vec<(&'static str, String)>> {
         let kind = match self.model {
             Model::Linear(_) => "linear",
             Model::Dense(_) => "dense",
         };
-        let Provenance { weights, variant, preprocess, version } = self.provenance.clone();
+        let Provenance { variant, preprocess, version, .. } = self.provenance.clone();
         let mut metadata = vec![
-            ("format", FORMAT.to_owned()),
             ("kind", kind.to_owned()),
             ("classes", serde_json::to_string(&self.classes)?),
             ("temperature", serde_json::to_string(&self.temperature)?),
             ("fit", self.fit.to_string()),
-            ("weights", weights),
             ("variant", variant),
             ("preprocess", preprocess),
             ("version", version),
@@ -81,82 +84,91 @@ impl Head {
         Ok(metadata)
     }
 
-    /// Wider numbers first.
-    fn tensors(&self) -> Vec<Tensor> {
+    /// Wider numbers first. `prefix` begins the names of the model's tensors.
+    pub(crate) fn tensors(&self, prefix: &str) -> Vec<HeadTensor> {
         let mut tensors = Vec::new();
         if let Some(held_out) = &self.held_out {
-            tensors.push(Tensor::integers("held_out.labels", &held_out.labels));
-            tensors.push(Tensor::matrix("held_out.probabilities", &held_out.probabilities));
-            tensors.push(Tensor::matrix("held_out.map", &held_out.map));
+            tensors.push(HeadTensor::integers("held_out.labels".to_owned(), &held_out.labels));
+            tensors.push(HeadTensor::matrix("held_out.probabilities".to_owned(), &held_out.probabilities));
+            tensors.push(HeadTensor::matrix("held_out.map".to_owned(), &held_out.map));
         }
+        let name = |name: &str| format!("{prefix}{name}");
         match &self.model {
             Model::Linear(Linear { weight, bias }) => {
-                tensors.extend([Tensor::matrix("weight", weight), Tensor::vector("bias", bias)]);
+                tensors.push(HeadTensor::matrix(name("weight"), weight));
+                tensors.push(HeadTensor::vector(name("bias"), bias));
             }
             Model::Dense(Dense { weight1, bias1, weight2, bias2 }) => {
-                tensors.extend([Tensor::matrix("dense1.weight", weight1), Tensor::vector("dense1.bias", bias1)]);
-                tensors.extend([Tensor::matrix("dense2.weight", weight2), Tensor::vector("dense2.bias", bias2)]);
+                tensors.push(HeadTensor::matrix(name("dense1.weight"), weight1));
+                tensors.push(HeadTensor::vector(name("dense1.bias"), bias1));
+                tensors.push(HeadTensor::matrix(name("dense2.weight"), weight2));
+                tensors.push(HeadTensor::vector(name("dense2.bias"), bias2));
             }
         }
         tensors
     }
+
+    /// The head in an open file, whose tensors' names begin with `prefix`.
+    pub(crate) fn read_from(file: &mut TensorFile, prefix: &str, provenance: Provenance) -> Result<Self, Fault> {
+        let classes = file.classes()?;
+        if classes.len() < 2 {
+            return Err(fault("it names fewer than two classes"));
+        }
+        let model = match file.text("kind")? {
+            "linear" => Model::Linear(read_linear(file, prefix, classes.len())?),
+            "dense" => Model::Dense(read_dense(file, prefix, classes.len())?),
+            other => return Err(fault(format!("its kind is '{}', where linear or dense should be", shortened(other)))),
+        };
+        let temperature: f64 = file.json("temperature")?;
+        if !(temperature > 0.0 && temperature.is_finite()) {
+            return Err(fault(format!("its temperature {temperature} is not above 0")));
+        }
+        let thresholds: Option<Vec<f64>> = file.optional_json("thresholds")?;
+        if let Some(thresholds) = &thresholds {
+            check_thresholds(thresholds, classes.len())?;
+        }
+        let fit = file.value("fit")?;
+        let held_out = match file.optional_json("held_out")? {
+            Some(text) => Some(read_held_out(file, text, &classes)?),
+            None => None,
+        };
+        Ok(Self { classes, model, temperature, thresholds, provenance, fit, held_out })
+    }
 }
 
 /// A tensor on its way to the file.
-struct Tensor {
-    name: &'static str,
+pub(crate) struct HeadTensor {
+    name: String,
     dtype: Dtype,
     shape: Vec<usize>,
-    bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
 }
 
-impl Tensor {
-    fn matrix(name: &'static str, matrix: &Array2<f32>) -> Self {
+impl HeadTensor {
+    fn matrix(name: String, matrix: &Array2<f32>) -> Self {
         let bytes = matrix.iter().flat_map(|number| number.to_le_bytes()).collect();
         Self { name, dtype: Dtype::F32, shape: matrix.shape().to_vec(), bytes }
     }
 
-    fn vector(name: &'static str, vector: &[f32]) -> Self {
+    fn vector(name: String, vector: &[f32]) -> Self {
         let bytes = vector.iter().flat_map(|number| number.to_le_bytes()).collect();
         Self { name, dtype: Dtype::F32, shape: vec![vector.len()], bytes }
     }
 
-    fn integers(name: &'static str, integers: &[usize]) -> Self {
+    fn integers(name: String, integers: &[usize]) -> Self {
         let bytes = integers.iter().flat_map(|&number| (number as i64).to_le_bytes()).collect();
         Self { name, dtype: Dtype::I64, shape: vec![integers.len()], bytes }
     }
 
-    fn entry(&self) -> Entry<'_> {
-        Entry { name: self.name, dtype: self.dtype, shape: self.shape.clone() }
+    pub(crate) fn entry(&self) -> Entry<'_> {
+        Entry { name: &self.name, dtype: self.dtype, shape: self.shape.clone() }
     }
 }
 
 fn read(path: &Path) -> Result<Head, Fault> {
     let mut file = TensorFile::open(path, FORMAT)?;
-    let classes = file.classes()?;
-    if classes.len() < 2 {
-        return Err(fault("it names fewer than two classes"));
-    }
-    let model = match file.text("kind")? {
-        "linear" => Model::Linear(read_linear(&mut file, classes.len())?),
-        "dense" => Model::Dense(read_dense(&mut file, classes.len())?),
-        other => return Err(fault(format!("its kind is '{}', where linear or dense should be", shortened(other)))),
-    };
-    let temperature: f64 = file.json("temperature")?;
-    if !(temperature > 0.0 && temperature.is_finite()) {
-        return Err(fault(format!("its temperature {temperature} is not above 0")));
-    }
-    let thresholds: Option<Vec<f64>> = file.optional_json("thresholds")?;
-    if let Some(thresholds) = &thresholds {
-        check_thresholds(thresholds, classes.len())?;
-    }
     let provenance = Provenance::read(&file)?;
-    let fit = file.value("fit")?;
-    let held_out = match file.optional_json("held_out")? {
-        Some(text) => Some(read_held_out(&mut file, text, &classes)?),
-        None => None,
-    };
-    Ok(Head { classes, model, temperature, thresholds, provenance, fit, held_out })
+    Head::read_from(&mut file, "", provenance)
 }
 
 fn check_thresholds(thresholds: &[f64], classes: usize) -> Result<(), Fault> {
@@ -169,18 +181,21 @@ fn check_thresholds(thresholds: &[f64], classes: usize) -> Result<(), Fault> {
     }
 }
 
-fn read_linear(file: &mut TensorFile, classes: usize) -> Result<Linear, Fault> {
-    let features = columns(file, "weight")?;
-    Ok(Linear { weight: matrix(file, "weight", [classes, features])?, bias: vector(file, "bias", classes)? })
+fn read_linear(file: &mut TensorFile, prefix: &str, classes: usize) -> Result<Linear, Fault> {
+    let [weight, bias] = ["weight", "bias"].map(|name| format!("{prefix}{name}"));
+    let features = columns(file, &weight)?;
+    Ok(Linear { weight: matrix(file, &weight, [classes, features])?, bias: vector(file, &bias, classes)? })
 }
 
-fn read_dense(file: &mut TensorFile, classes: usize) -> Result<Dense, Fault> {
-    let (features, hidden) = (columns(file, "dense1.weight")?, columns(file, "dense2.weight")?);
+fn read_dense(file: &mut TensorFile, prefix: &str, classes: usize) -> Result<Dense, Fault> {
+    let [weight1, bias1, weight2, bias2] =
+        ["dense1.weight", "dense1.bias", "dense2.weight", "dense2.bias"].map(|name| format!("{prefix}{name}"));
+    let (features, hidden) = (columns(file, &weight1)?, columns(file, &weight2)?);
     Ok(Dense {
-        weight1: matrix(file, "dense1.weight", [hidden, features])?,
-        bias1: vector(file, "dense1.bias", hidden)?,
-        weight2: matrix(file, "dense2.weight", [classes, hidden])?,
-        bias2: vector(file, "dense2.bias", classes)?,
+        weight1: matrix(file, &weight1, [hidden, features])?,
+        bias1: vector(file, &bias1, hidden)?,
+        weight2: matrix(file, &weight2, [classes, hidden])?,
+        bias2: vector(file, &bias2, classes)?,
     })
 }
 

@@ -19,6 +19,7 @@ mod scaler;
 pub use calibration::{temperature, thresholds};
 pub use dense::Dense;
 pub use file::FORMAT;
+pub(crate) use file::HeadTensor;
 pub use linear::Linear;
 pub use scaler::Scaler;
 

@@ -1,6 +1,6 @@
 //! Our safetensors files: opened without trusting them, written with the same bytes every time.
 //!
-//! Both promises (`headstock.embeddings/1`, `headstock.head/1`) are one JSON header with string metadata, then tensors.
+//! All promises (`headstock.embeddings/1`, `headstock.head/1`, `headstock.model/1`) are one JSON header with string metadata, then tensors.
 //! Files come from strangers: nothing is allocated that the file's own length does not bear out. Numbers take what they
 //! take in the file; JSON is measured before it is parsed (`room`), and refused where it would swell beyond that.
 //! `tests/strangers_files` and `fuzz/` hold the readers to it.
@@ -37,7 +37,7 @@ pub const HEADER_LIMIT: usize = 100_000_000;
 pub struct ReadError {
     /// The file.
     pub path: PathBuf,
-    /// What it was to be: `embeddings`, `a head`.
+    /// What it was to be: `embeddings`, `a head`, `a model`.
     pub role: &'static str,
     /// One line.
     pub reason: String,
@@ -188,7 +188,7 @@ impl TensorFile {
     }
 }
 
-/// What to say of a file that names another format: most often it is the other of our two files.
+/// What to say of a file that names another format: most often it is another of our files.
 fn wrong_format(found: &str, wanted: &str) -> String {
     let name = |format: &str| format.split_once('/').map_or(format.to_owned(), |(name, _)| name.to_owned());
     if name(found) == name(wanted) {

@@ -3,7 +3,8 @@
 //! ```text
 //! embedded bytes ─┐
 //!                 ├─▶ safetensors ─▶ held to the description ─▶ Weights ─▶ folded (inference) or not (fine-tuning)
-//! --weights FILE ─┘      (f16, f32)   missing, unknown, misshaped
+//! --weights FILE ─┘      (f16, f32)   missing, unknown, misshaped      │   ▲
+//!                                                                      └───┘ with_tensors: what training changed
 //! ```
 //!
 //! Tensors bear torchvision's names, as in `torchvision.models.inception_v3().state_dict()`:
@@ -14,10 +15,13 @@
 //! | `<node>.bn.weight` | `[out]` | gamma, only in variants that have one |
 //! | `<node>.bn.bias` | `[out]` | beta |
 //! | `<node>.bn.running_mean`, `<node>.bn.running_var` | `[out]` | the statistics |
+//!
+//! A file of a whole model (`headstock.model/1`, [`model`](crate::model)) is such a file: what it holds beside the network is passed over.
 
 mod embedded;
 mod fold;
 mod read;
+mod replaced;
 
 pub use fold::Folded;
 pub use read::{Mismatch, Misshaped, WeightsError, hex};
@@ -33,6 +37,7 @@ use crate::inception::{Network, Variant};
 pub struct Weights {
     variant: Variant,
     sha256: String,
+    preprocess: Option<String>,
     convolutions: HashMap<String, ConvolutionWeights>,
 }
 
@@ -58,10 +63,25 @@ impl Weights {
         self.variant
     }
 
-    /// The SHA-256 of the file they came from, in lower-case hex: what `sha256sum FILE` prints.
+    /// The SHA-256 of the file they came from, in lower-case hex: what `sha256sum FILE` prints. That of a model's file is of all of it,
+    /// its head and its metadata included. Numbers that [`with_tensors`](Self::with_tensors) changed are in no file yet: what they give
+    /// here stands for the file that they came from and every change, and for no file.
     #[must_use]
     pub fn sha256(&self) -> &str {
         &self.sha256
+    }
+
+    /// The preprocessing that they were trained with, JSON, where the file says: a model's own. Not to be trusted before it is parsed.
+    #[must_use]
+    pub fn preprocess(&self) -> Option<&str> {
+        self.preprocess.as_deref()
+    }
+
+    /// A tensor by its name in files, `Mixed_5b.branch1x1.bn.bias`.
+    #[must_use]
+    pub fn tensor(&self, name: &str) -> Option<&Tensor> {
+        let (node, part) = node_and_part(name)?;
+        self.convolutions.get(node)?.part(part)
     }
 
     /// The tensors of the convolution of this node, by the node's name.
@@ -69,6 +89,38 @@ impl Weights {
     pub fn convolution(&self, node: &str) -> Option<&ConvolutionWeights> {
         self.convolutions.get(node)
     }
+}
+
+impl ConvolutionWeights {
+    /// A tensor by the end of its name in files, `bn.bias`.
+    fn part(&self, part: &str) -> Option<&Tensor> {
+        match part {
+            "conv.weight" => Some(&self.kernel),
+            "bn.weight" => self.gamma.as_ref(),
+            "bn.bias" => Some(&self.beta),
+            "bn.running_mean" => Some(&self.mean),
+            "bn.running_var" => Some(&self.variance),
+            _ => None,
+        }
+    }
+
+    /// The same, to be replaced.
+    fn part_mut(&mut self, part: &str) -> Option<&mut Tensor> {
+        match part {
+            "conv.weight" => Some(&mut self.kernel),
+            "bn.weight" => self.gamma.as_mut(),
+            "bn.bias" => Some(&mut self.beta),
+            "bn.running_mean" => Some(&mut self.mean),
+            "bn.running_var" => Some(&mut self.variance),
+            _ => None,
+        }
+    }
+}
+
+/// `Mixed_5b.branch1x1.bn.bias` is the part `bn.bias` of `Mixed_5b.branch1x1`.
+fn node_and_part(name: &str) -> Option<(&str, &str)> {
+    let (dot, _) = name.rmatch_indices('.').nth(1)?;
+    Some((&name[..dot], &name[dot + 1..]))
 }
 
 /// The tensors a network needs: names and shapes, in the order of its nodes.

@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use super::{ConvolutionWeights, Weights, expected_tensors};
 use crate::inception::{Network, Variant};
 
-/// Why weights could not be had.
+/// Why weights could not be had, or not be changed.
 #[derive(Debug, thiserror::Error)]
 pub enum WeightsError {
     /// The file could not be opened or read.
@@ -100,8 +100,8 @@ impl Weights {
     pub fn from_bytes(bytes: &[u8], variant: Option<Variant>) -> Result<Self, WeightsError> {
         let (_, header) = SafeTensors::read_metadata(bytes)?;
         let file = SafeTensors::deserialize(bytes)?;
-        let named = header.metadata().as_ref().and_then(|metadata| metadata.get("variant"));
-        let named: Option<Variant> = named.map(|name| name.parse()).transpose()?;
+        let said = |key: &str| header.metadata().as_ref()?.get(key);
+        let named: Option<Variant> = said("variant").map(|name| name.parse()).transpose()?;
         let variant = match (named, variant) {
             (Some(file), Some(asked)) if file != asked => return Err(WeightsError::VariantConflict { file, asked }),
             (Some(variant), _) | (None, Some(variant)) => variant,
@@ -115,7 +115,8 @@ impl Weights {
             || hex(&Sha256::digest(bytes)),
             || Self::gather(&network, |name| to_tensor(&file.tensor(name)?)),
         );
-        Ok(Self { variant, sha256, convolutions: convolutions? })
+        let preprocess = said("preprocess").cloned();
+        Ok(Self { variant, sha256, preprocess, convolutions: convolutions? })
     }
 
     /// Puts together the tensors that `tensor` gives by name.
@@ -149,9 +150,10 @@ pub fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// Tensors of torchvision's checkpoints that belong to training or to its own classifier.
+/// What belongs to training or to a classifier: in torchvision's checkpoints, and in a model's file.
 fn is_beyond_the_features(name: &str) -> bool {
-    name.starts_with("AuxLogits.") || name.starts_with("fc.") || name.ends_with(".num_batches_tracked")
+    const PREFIXES: [&str; 4] = ["AuxLogits.", "fc.", "head.", "held_out."];
+    PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || name.ends_with(".num_batches_tracked")
 }
 
 fn hold_to(network: &Network, file: &SafeTensors<'_>) -> Result<(), Mismatch> {

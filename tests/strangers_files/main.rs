@@ -2,7 +2,7 @@
 //! allocates nothing that is longer than the file.
 //!
 //! ```text
-//! valid files ─▶ mutations, seeded ─▶ EmbeddingsFile::open, Head::read ─▶ no panic, the allocations, the error's text
+//! valid files ─▶ mutations, seeded ─▶ EmbeddingsFile::open, Head::read, ModelFile::read ─▶ no panic, the allocations, the error's text
 //! ```
 //!
 //! `fuzz/` asks the same of the same readers, without an end.

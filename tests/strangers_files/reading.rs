@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use headstock::embeddings::EmbeddingsFile;
 use headstock::head::Head;
+use headstock::model::ModelFile;
 use tempfile::TempDir;
 
 use crate::MEMORY;
@@ -26,6 +27,7 @@ pub fn all_together(len: usize) -> usize {
 pub enum Reader {
     Embeddings,
     Head,
+    Model,
 }
 
 impl Reader {
@@ -33,6 +35,7 @@ impl Reader {
         match self {
             Self::Embeddings => "read_embeddings",
             Self::Head => "read_head",
+            Self::Model => "read_model",
         }
     }
 }
@@ -63,6 +66,7 @@ impl Reading {
         let (outcome, taken) = MEMORY.during(|| match reader {
             Reader::Embeddings => EmbeddingsFile::open(&self.path).map(|mut file| file.for_each_row(|_| ()).unwrap()),
             Reader::Head => Head::read(&self.path).map(drop),
+            Reader::Model => ModelFile::read(&self.path).map(drop),
         });
         (outcome.map_err(|error| error.to_string()), taken)
     }

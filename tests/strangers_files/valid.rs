@@ -11,6 +11,7 @@ use headstock::metrics::Metrics;
 use ndarray::Array2;
 use serde_json::json;
 
+use crate::mutations::with_header;
 use crate::reading::Reader;
 
 pub fn provenance() -> Provenance {
@@ -78,6 +79,22 @@ pub fn held_out() -> Head {
     }
 }
 
+/// The file of a model, from that of its head. Its network is not in it: that is not what reads the head looks at, and it would make the
+/// file too long for thousands of them.
+fn model(head: &[u8]) -> Vec<u8> {
+    with_header(head, |header| {
+        let metadata = header["__metadata__"].as_object_mut().unwrap();
+        metadata.insert("format".to_owned(), json!("headstock.model/1"));
+        metadata.insert("start_weights".to_owned(), metadata["weights"].clone());
+        metadata.remove("weights");
+        let own = |name: &String| !name.starts_with("held_out.") && name != "__metadata__";
+        for name in header.keys().filter(|name| own(name)).cloned().collect::<Vec<_>>() {
+            let tensor = header.remove(&name).unwrap();
+            header.insert(format!("head.{name}"), tensor);
+        }
+    })
+}
+
 /// Every kind of file: its name, its reader, its bytes.
 pub fn all() -> Vec<(&'static str, Reader, Vec<u8>)> {
     let folder = tempfile::tempdir().unwrap();
@@ -86,12 +103,19 @@ pub fn all() -> Vec<(&'static str, Reader, Vec<u8>)> {
         write(&path);
         fs::read(&path).unwrap()
     };
+    let heads = [linear(), dense(), held_out()].map(|head| bytes(&|path| head.write(path).unwrap()));
+    let models = heads.each_ref().map(|head| model(head));
+    let [linear, dense, held_out] = heads;
+    let [linear_model, dense_model, held_out_model] = models;
     vec![
         ("embeddings", Reader::Embeddings, bytes(&|path| embeddings(path, &classes()))),
         ("embeddings_without_labels", Reader::Embeddings, bytes(&|path| embeddings(path, &[]))),
-        ("linear", Reader::Head, bytes(&|path| linear().write(path).unwrap())),
-        ("dense", Reader::Head, bytes(&|path| dense().write(path).unwrap())),
-        ("held_out", Reader::Head, bytes(&|path| held_out().write(path).unwrap())),
+        ("linear", Reader::Head, linear),
+        ("dense", Reader::Head, dense),
+        ("held_out", Reader::Head, held_out),
+        ("linear_model", Reader::Model, linear_model),
+        ("dense_model", Reader::Model, dense_model),
+        ("held_out_model", Reader::Model, held_out_model),
     ]
 }
 

@@ -33,9 +33,8 @@ pub(super) fn run(args: &ExtractArgs, console: Console) -> Result<End> {
     let output = Output::new(args, &dataset)?;
     image_run::use_threads(args.run.threads)?;
     let weights = backbone::weights(&args.backbone)?;
-    let preset = args.images.preprocess.unwrap_or_else(|| backbone::default_preset(weights.variant()));
-    let preprocess = preset.preprocess();
-    let options = DecodeOptions { background: args.images.background, max_pixels: args.images.max_pixels };
+    let (preprocess, background) = backbone::preprocess(&args.images, &weights)?;
+    let options = DecodeOptions { background, max_pixels: args.images.max_pixels };
     let device = args.run.device.open()?;
     let provenance = provenance::of_run(&weights, &preprocess, options.background)?;
 

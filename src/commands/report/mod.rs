@@ -13,11 +13,11 @@ use std::io::Write;
 
 use anyhow::Result;
 
+use super::classifier::Classifier;
 use super::console::Console;
 use super::{End, image_run};
 use crate::cli::ReportArgs;
 use crate::counts::{count, thousands};
-use crate::head::Head;
 use crate::image::DecodeOptions;
 use crate::report::{Pictures, Report};
 use crate::scores::Scores;
@@ -28,7 +28,7 @@ use maps::Maps;
 pub(super) fn run(args: &ReportArgs, console: Console) -> Result<End> {
     image_run::require_place("--out", &args.out)?;
     image_run::use_threads(args.threads)?;
-    let head = Head::read(&args.head)?;
+    let Classifier { head, backbone, .. } = Classifier::open(&args.classifier, &args.backbone)?;
     let scores = args.scores.as_deref().map(Scores::read).transpose()?;
     if head.held_out.is_none() {
         console.say(
@@ -37,7 +37,7 @@ pub(super) fn run(args: &ReportArgs, console: Console) -> Result<End> {
         );
     }
     let folders = Folders::new(args, &head);
-    let maps = Maps::new(&head, &args.backbone, &folders, console);
+    let maps = Maps::new(&head, &backbone, &folders, console);
     let pictures = Pictures {
         image: &|source, path| folders.image(source, path, &DecodeOptions::default()),
         maps: &|source, spoke| maps.draw(source, spoke),

@@ -4,6 +4,7 @@ use anyhow::{Result, ensure};
 use ndarray::ArrayView2;
 
 use crate::cli::ScoreArgs;
+use crate::commands::classifier::Classifier;
 use crate::head::Head;
 use crate::pipeline::Batch;
 use crate::scores::UNSURE;
@@ -12,12 +13,12 @@ use crate::scores::UNSURE;
 const NOT_FINITE: &str = "its scores are no finite numbers: the weights, the embeddings or the head are damaged";
 
 /// Refuses a head with a class that could be taken for no decision in the file.
-pub(super) fn require_telling_names(head: &Head, args: &ScoreArgs) -> Result<()> {
+pub(super) fn require_telling_names(Classifier { head, path, .. }: &Classifier, args: &ScoreArgs) -> Result<()> {
     let may_be_unsure = args.threshold.is_some() || head.thresholds.is_some();
     ensure!(
         !may_be_unsure || !head.classes.iter().any(|class| class == UNSURE),
         "{} has a class '{UNSURE}', which is the word for images below a threshold; give the class another name",
-        args.head.display()
+        path.display()
     );
     Ok(())
 }

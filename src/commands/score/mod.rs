@@ -19,9 +19,9 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use candle_core::Device;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use super::activation_maps::{self, ActivationMaps};
+use super::classifier::Classifier;
 use super::console::Console;
 use super::out_folder::OutFolder;
 use super::progress::Progress;
@@ -35,7 +35,6 @@ use crate::head::Head;
 use crate::inception;
 use crate::pipeline::Journal;
 use crate::scores::Format;
-use crate::weights::hex;
 use crate::whole_file::with_suffix;
 use evaluate::Labels;
 use explain::Explainer;
@@ -46,15 +45,17 @@ use source::{Network, Rows, Source};
 pub(super) fn run(args: &ScoreArgs, console: Console) -> Result<End> {
     image_run::require_place("--out", &args.out)?;
     image_run::use_threads(args.run.threads)?;
-    let head = Head::read(&args.head)?;
-    judge::require_telling_names(&head, args)?;
-    let source = Source::open(args, &head)?;
-    let extras = Extras::new(args, &source.dataset, &head)?;
+    let classifier = Classifier::open(&args.classifier, &args.backbone)?;
+    judge::require_telling_names(&classifier, args)?;
+    let source = Source::open(args, &classifier)?;
+    let extras = Extras::new(args, &source.dataset, &classifier.head)?;
 
-    let of = description(args, &source, &head)?;
+    let of = description(args, &source, &classifier);
     let start = image_run::start(&args.run);
-    let mut journal = Journal::open(&with_suffix(&args.out, ".partial"), &of, head.classes.len(), None, start)?;
-    greet(args, console, &source, &head);
+    let classes = classifier.head.classes.len();
+    let mut journal = Journal::open(&with_suffix(&args.out, ".partial"), &of, classes, None, start)?;
+    greet(args, console, &source, &classifier);
+    let head = classifier.head;
 
     let Source { dataset, rows } = source;
     let progress = match rows {
@@ -184,11 +185,11 @@ fn conclude(
 }
 
 /// All that decides the results, so that a run is resumed only as what it was.
-fn description(args: &ScoreArgs, source: &Source, head: &Head) -> Result<Value> {
-    let bytes = std::fs::read(&args.head).with_context(|| format!("cannot read {}", args.head.display()))?;
+fn description(args: &ScoreArgs, source: &Source, classifier: &Classifier) -> Value {
+    let Classifier { head, sha256, .. } = classifier;
     let explain = args.explain.as_ref().map(|folder| folder.to_string_lossy());
-    Ok(json!({
-        "head": hex(&Sha256::digest(bytes)),
+    json!({
+        "head": sha256,
         "images": image_run::fingerprint(&source.dataset),
         "weights": head.provenance.weights,
         "variant": head.provenance.variant,
@@ -203,11 +204,11 @@ fn description(args: &ScoreArgs, source: &Source, head: &Head) -> Result<Value> 
         "input": if args.images.is_some() { "images" } else { "embeddings" },
         "threshold": args.threshold,
         "explain": explain,
-    }))
+    })
 }
 
-fn greet(args: &ScoreArgs, console: Console, source: &Source, head: &Head) {
-    let classes = format!("{} of {}", count(head.classes.len(), "class", "classes"), args.head.display());
+fn greet(args: &ScoreArgs, console: Console, source: &Source, Classifier { head, path, .. }: &Classifier) {
+    let classes = format!("{} of {}", count(head.classes.len(), "class", "classes"), path.display());
     match &source.rows {
         Rows::Network(network) => console.say(format_args!(
             "{}; {classes}; {}",

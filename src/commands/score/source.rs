@@ -7,11 +7,11 @@ use candle_core::Device;
 
 use crate::cli::ScoreArgs;
 use crate::commands::backbone::{self, OfHead};
+use crate::commands::classifier::Classifier;
 use crate::commands::{image_run, provenance};
 use crate::dataset::{self, Candidate, Dataset};
 use crate::embeddings::EmbeddingsFile;
 use crate::engine::EngineChoice;
-use crate::head::Head;
 use crate::image::{DecodeOptions, is_candidate};
 use crate::pipeline::{Batch, Loader};
 use crate::weights::Weights;
@@ -45,10 +45,10 @@ pub(super) struct Network {
 
 impl Source {
     /// Opens what the flags name, held to what the head was fitted on.
-    pub(super) fn open(args: &ScoreArgs, head: &Head) -> Result<Self> {
+    pub(super) fn open(args: &ScoreArgs, classifier: &Classifier) -> Result<Self> {
         let mut source = match (&args.images, &args.embeddings) {
-            (Some(images), _) => Self::images(args, images, head)?,
-            (None, Some(embeddings)) => Self::embeddings(embeddings, head)?,
+            (Some(images), _) => Self::images(args, images, classifier)?,
+            (None, Some(embeddings)) => Self::embeddings(embeddings, classifier)?,
             (None, None) => bail!("give --images or --embeddings"),
         };
         if let Some(limit) = args.run.limit {
@@ -57,10 +57,10 @@ impl Source {
         Ok(source)
     }
 
-    fn images(args: &ScoreArgs, images: &Path, head: &Head) -> Result<Self> {
+    fn images(args: &ScoreArgs, images: &Path, classifier: &Classifier) -> Result<Self> {
         let dataset = dataset::list(images, is_candidate)?;
         image_run::require_images(&dataset)?;
-        let OfHead { weights, preprocess, background } = backbone::of_head(head, &args.backbone)?;
+        let OfHead { weights, preprocess, background } = backbone::of_head(&classifier.head, &classifier.backbone)?;
         let options = DecodeOptions { background, max_pixels: args.max_pixels };
         let device = args.run.device.open()?;
         let batch_size = image_run::batch_size(&args.run, &device);
@@ -69,9 +69,8 @@ impl Source {
         Ok(Self { dataset, rows: Rows::Network(Box::new(network)) })
     }
 
-    fn embeddings(path: &Path, head: &Head) -> Result<Self> {
+    fn embeddings(path: &Path, Classifier { head, remedy, .. }: &Classifier) -> Result<Self> {
         let file = EmbeddingsFile::open(path)?;
-        let remedy = "extract them again as those were, or fit a head on them";
         let rows = format!("those of {}", path.display());
         provenance::require_same(&head.provenance, &file.provenance, &rows, remedy)?;
         backbone::require_features(head, file.columns, "the rows have")?;

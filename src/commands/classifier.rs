@@ -1,0 +1,58 @@
+//! The classifier that the flags name: a head, and the flags of the network that it goes on.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use sha2::{Digest, Sha256};
+
+use crate::cli::{BackboneArgs, ClassifierArgs};
+use crate::head::Head;
+use crate::model::ModelFile;
+use crate::weights::hex;
+
+/// A head, and where its network is to be had.
+pub(super) struct Classifier {
+    /// The file of the head or of the model.
+    pub(super) path: PathBuf,
+    /// Of that file.
+    pub(super) sha256: String,
+    pub(super) head: Head,
+    /// A model's network is the model's.
+    pub(super) backbone: BackboneArgs,
+    /// How rows that do not belong to the head can be made anew.
+    pub(super) remedy: String,
+}
+
+impl Classifier {
+    /// Reads the head, or the head of the model.
+    pub(super) fn open(args: &ClassifierArgs, backbone: &BackboneArgs) -> Result<Self> {
+        match (&args.head, &args.model) {
+            (_, Some(model)) => Self::of_model(model),
+            (Some(head), None) => Self::of_head(head, backbone),
+            (None, None) => bail!("give --head or --model"),
+        }
+    }
+
+    fn of_model(path: &Path) -> Result<Self> {
+        let head = ModelFile::read(path)?.head;
+        Ok(Self {
+            path: path.to_owned(),
+            sha256: head.provenance.weights.clone(),
+            head,
+            backbone: BackboneArgs { weights: Some(path.to_owned()), variant: None },
+            remedy: format!("extract them by --weights {} and nothing else said", path.display()),
+        })
+    }
+
+    fn of_head(path: &Path, backbone: &BackboneArgs) -> Result<Self> {
+        let head = Head::read(path)?;
+        let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        Ok(Self {
+            path: path.to_owned(),
+            sha256: hex(&Sha256::digest(bytes)),
+            head,
+            backbone: backbone.clone(),
+            remedy: "extract them again as those were, or fit a head on them".to_owned(),
+        })
+    }
+}
