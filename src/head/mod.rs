@@ -16,7 +16,7 @@ pub mod logistic;
 mod product;
 mod scaler;
 
-pub use calibration::{temperature, thresholds};
+pub use calibration::{temperature, temperature_near_one, thresholds};
 pub use dense::Dense;
 pub use file::FORMAT;
 pub(crate) use file::HeadTensor;

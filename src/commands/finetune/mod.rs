@@ -123,19 +123,23 @@ fn look_at_frozen(job: &Job, trainer: &mut Trainer, boundary: &Boundary) -> Resu
     Ok(job.head.probabilities(features.view()))
 }
 
-/// Brings the head to where training starts, and looks at the watched images.
+/// Brings the head to where training starts, and looks at what has to be beaten.
 fn begin(job: &Job, trainer: &mut Trainer, boundary: &Boundary, console: Console) -> Result<()> {
     let Boundary { source, split, .. } = boundary;
-    if let Some(alpha) = start::penalty(&job.head, split) {
-        let features = trainer.features(source.as_ref(), &split.train.candidates, &mut |_| ())?;
-        let model = start::fit_again(job, split, &features, alpha).context("the head cannot be fitted again")?;
-        trainer.start_from(TrainableHead::new(&model));
-        console.say(format_args!(
-            "the head is fitted again without the {}, so that they are new to it (alpha {alpha})",
-            count(split.watch.len(), "image that is watched", "images that are watched")
-        ));
-    }
+    let Some(alpha) = start::penalty(&job.head, split) else {
+        trainer.look_at_start(source.as_ref(), &split.watch)?;
+        return Ok(());
+    };
+    let features = trainer.features(source.as_ref(), &split.train.candidates, &mut |_| ())?;
+    let fitted = start::fit_again(job, split, &features, alpha).context("the head cannot be fitted again")?;
+    console.say(format_args!(
+        "the head is fitted again without the {}, so that they are new to it (alpha {alpha:.3}); training starts from alpha {:.3}",
+        count(split.watch.len(), "image that is watched", "images that are watched"),
+        fitted.alpha
+    ));
+    trainer.start_from(TrainableHead::new(&fitted.rival));
     trainer.look_at_start(source.as_ref(), &split.watch)?;
+    trainer.start_from(TrainableHead::new(&fitted.soft));
     Ok(())
 }
 

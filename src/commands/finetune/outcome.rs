@@ -13,7 +13,7 @@ use crate::commands::{provenance, to_stdout, write_json};
 use crate::counts::count;
 use crate::embeddings::PrincipalAxes;
 use crate::finetune::{History, Snapshot, Trainer};
-use crate::head::{Head, HeldOut, Scaler, most_probable, softmax, temperature};
+use crate::head::{Head, HeldOut, Scaler, most_probable, softmax, temperature_near_one};
 use crate::metrics::{McNemar, Metrics};
 use crate::model::ModelFile;
 use crate::whole_file::{with_suffix, write_whole};
@@ -72,7 +72,7 @@ impl Outcome {
         let right = |p: &Array2<f32>| -> Vec<bool> {
             p.rows().into_iter().zip(labels).map(|(row, label)| most_probable(row) == Some(*label)).collect()
         };
-        let test = McNemar::new(&right(&frozen), &right(&probabilities));
+        let test = McNemar::new(right(&frozen).into_iter().zip(right(&probabilities)));
         let mut head = Head { fit, ..head };
         if let Some(held_out) = &mut head.held_out
             && is_better
@@ -114,7 +114,7 @@ impl Outcome {
             "mcnemar": {
                 "only_frozen_right": self.test.only_first,
                 "only_model_right": self.test.only_second,
-                "p": self.test.p,
+                "p_value": self.test.p_value,
             },
             "is_fair": self.is_fair,
             "keeps_start": self.trained.is_empty(),
@@ -165,7 +165,7 @@ impl Outcome {
             "{} only the fine-tuned model is right about, {} only the frozen head: p = {:.4} (McNemar's exact test)",
             count(self.test.only_second, "image", "images"),
             self.test.only_first,
-            self.test.p
+            self.test.p_value
         )?;
         if let (Some(start), Some(Best { epoch, loss: Some(loss) })) = (self.start_loss, &self.best) {
             writeln!(out, "watched: loss {start:.4} before the first step, {loss:.4} after epoch {epoch}, the best")?;
@@ -193,7 +193,7 @@ fn judged(job: &Job, trainer: &mut Trainer, boundary: &Boundary, best: &Snapshot
     let temperature = if split.watch.is_empty() {
         1.0
     } else {
-        temperature(trainer.head().forward(watched.view())?.logits.view(), &split.watch.labels)
+        temperature_near_one(trainer.head().forward(watched.view())?.logits.view(), &split.watch.labels)
     };
     let views = &job.views.loader;
     let mut head = Head {
