@@ -7,7 +7,7 @@
     reason = "a test that panics has failed, as it should"
 )]
 
-use headstock::metrics::{Metrics, precision_recall_curve, reliability, roc_curve};
+use headstock::metrics::{McNemar, Metrics, precision_recall_curve, reliability, roc_curve};
 use ndarray::Array2;
 use proptest::prelude::*;
 use serde_json::Value;
@@ -170,6 +170,42 @@ proptest! {
         prop_assert_eq!(both.classes[0].roc_auc, both.classes[1].roc_auc);
         if let (Some(a), Some(b)) = (area(p.view()), area(turned)) {
             prop_assert!((a + b - 1.0).abs() < 1e-12);
+        }
+    }
+}
+
+/// Rows of which the first decides this many rightly where the second does not, and the other way round, among others.
+fn disagreeing(only_first: usize, only_second: usize) -> McNemar {
+    let rows = std::iter::repeat_n;
+    let disagree = rows((true, false), only_first).chain(rows((false, true), only_second));
+    McNemar::new(disagree.chain(rows((true, true), 3)).chain(rows((false, false), 2)))
+}
+
+#[test]
+fn the_paired_test_is_the_exact_one_of_scipy() {
+    let golden: Value = serde_json::from_str(include_str!("golden/mcnemar.json")).unwrap();
+    for case in golden["cases"].as_array().unwrap() {
+        let count = |key: &str| case[key].as_u64().unwrap() as usize;
+        let (only_first, only_second) = (count("only_first"), count("only_second"));
+        let ours = disagreeing(only_first, only_second);
+        assert_eq!((ours.both, ours.only_first, ours.only_second, ours.neither), (3, only_first, only_second, 2));
+        let (p, theirs) = (ours.p_value, case["p_value"].as_f64().unwrap());
+        assert!((p - theirs).abs() <= 1e-10 * theirs, "{only_first} and {only_second}: {p} against {theirs}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_paired_test_knows_no_first_and_doubts_the_more_the_more_uneven_the_counts_are(
+        total in 1_usize..3000, part in 0.0..0.5
+    ) {
+        let smaller = (total as f64 * part) as usize;
+        let p = disagreeing(smaller, total - smaller).p_value;
+        prop_assert_eq!(p, disagreeing(total - smaller, smaller).p_value);
+        prop_assert!((0.0..=1.0).contains(&p));
+        if smaller > 0 {
+            let more_uneven = disagreeing(smaller - 1, total - smaller + 1).p_value;
+            prop_assert!(more_uneven < p || p == 0.0 || p == 1.0, "{} {}", more_uneven, p);
         }
     }
 }

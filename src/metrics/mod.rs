@@ -5,15 +5,18 @@
 //! probabilities [N, K] ┴─▶ Metrics ─▶ text, JSON, the head file, the report
 //!                      ├─▶ roc_curve, precision_recall_curve: one class against the rest
 //!                      └─▶ reliability: how sure against how right
+//! two that decided on the same rows ─▶ McNemar: is one better, or was it luck?
 //! ```
 
 mod curves;
+mod mcnemar;
 mod measure;
 mod ranking;
 mod reliability;
 mod text;
 
 pub use curves::{PrecisionRecallPoint, RocPoint, precision_recall_curve, roc_curve};
+pub use mcnemar::McNemar;
 pub use reliability::{RELIABILITY_BINS, ReliabilityBin, reliability};
 
 use serde::{Deserialize, Serialize};
