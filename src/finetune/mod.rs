@@ -17,7 +17,6 @@
 mod cache;
 mod checkpoint;
 mod head;
-mod history;
 mod loss;
 mod optimiser;
 mod precision;
@@ -30,7 +29,6 @@ mod views;
 pub use cache::{Cache, CacheError, CacheWriter};
 pub use checkpoint::{CheckpointError, checkpoint_position};
 pub use head::{HeadPass, TrainableHead};
-pub use history::{EpochRecord, History, StepRecord, Validation};
 pub use loss::CrossEntropy;
 pub use optimiser::{Optimiser, Rule, clip_scale, squared_norm};
 pub use precision::{Precision, UnknownPrecision};

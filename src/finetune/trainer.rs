@@ -18,11 +18,11 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::history::{EpochRecord, History, StepRecord, Validation};
 use super::{CrossEntropy, Decay, Item, Optimiser, Rule, Schedule, Source, SourceError, TrainableHead, Views};
 use super::{clip_scale, squared_norm};
 use crate::engine::trainable::{Parameter, Pass, Trainable};
 use crate::head::most_probable;
+use crate::history::{Epoch, History, Step, Validation};
 
 /// How it is trained.
 #[derive(Clone, Debug, PartialEq)]
@@ -160,10 +160,10 @@ pub enum TrainError {
 /// Whoever watches a training.
 pub trait Observer {
     /// After each step, which took so many images.
-    fn step(&mut self, record: &StepRecord, images: usize);
+    fn step(&mut self, record: &Step, images: usize);
 
     /// After each epoch.
-    fn epoch(&mut self, record: &EpochRecord);
+    fn epoch(&mut self, record: &Epoch);
 
     /// Whether training is to stop here; asked after each step.
     fn is_stop_wanted(&self) -> bool;
@@ -358,7 +358,7 @@ impl Trainer {
             self.position.step += 1;
             self.position.loss += loss * divisor;
             self.position.weight += divisor;
-            let record = StepRecord { step, epoch: epoch + 1, loss, learning_rate, gradient_norm };
+            let record = Step { step, epoch: epoch + 1, loss, learning_rate };
             self.history.steps.push(record);
             observer.step(&record, rows.len());
             let is_stop_wanted = observer.is_stop_wanted();
@@ -414,23 +414,18 @@ impl Trainer {
     /// Notes an epoch, keeps it where it is the best one, and sees whether patience has ended.
     fn end_epoch(&mut self, validation: Option<Validation>) -> Result<(), TrainError> {
         let Position { epoch, loss, weight, .. } = self.position;
-        self.history.epochs.push(EpochRecord {
-            epoch: epoch + 1,
-            train_loss: loss / weight,
-            validation_loss: validation.map(|validation| validation.loss),
-            validation_accuracy: validation.map(|validation| validation.accuracy),
-        });
+        self.history.epochs.push(Epoch { epoch: epoch + 1, train_loss: loss / weight, validation });
         let best = self.history.best_epoch;
-        let best_loss = best.and_then(|best| self.history.epochs[best].validation_loss);
+        let best_loss = best.and_then(|best| self.history.epochs[best - 1].validation).map(|best| best.loss);
         let is_best = match (validation, best_loss) {
             (Some(validation), Some(best)) => validation.loss < best,
             _ => true,
         };
         if is_best {
-            self.history.best_epoch = Some(epoch);
+            self.history.best_epoch = Some(epoch + 1);
             self.best = Some(self.snapshot()?);
         }
-        let is_over = best.is_some_and(|best| !is_best && epoch - best >= self.params.patience.get());
+        let is_over = best.is_some_and(|best| !is_best && epoch + 1 - best >= self.params.patience.get());
         self.position = Position { epoch: epoch + 1, is_over, ..Position::default() };
         Ok(())
     }

@@ -12,11 +12,13 @@ use crate::cli::FinetuneArgs;
 use crate::commands::{provenance, to_stdout, write_json};
 use crate::counts::count;
 use crate::embeddings::PrincipalAxes;
-use crate::finetune::{History, Snapshot, Trainer};
+use crate::finetune::{Snapshot, Trainer};
 use crate::head::{Head, HeldOut, Scaler, most_probable, softmax, temperature_near_one};
+use crate::history::History;
 use crate::metrics::{McNemar, Metrics};
 use crate::model::ModelFile;
-use crate::whole_file::{with_suffix, write_whole};
+use crate::report::write_curves;
+use crate::whole_file::with_suffix;
 
 /// What is written and told.
 pub(super) struct Outcome {
@@ -52,7 +54,9 @@ impl Outcome {
         let measure = |p: &Array2<f32>| Metrics::new(&job.head.classes, labels, p.mapv(f64::from).view());
         let history = trainer.history();
         let start_loss = history.start.map(|start| start.loss);
-        let best = history.best_epoch.map(|best| Best { epoch: best + 1, loss: history.epochs[best].validation_loss });
+        let best = history
+            .best_epoch
+            .map(|epoch| Best { epoch, loss: history.epochs[epoch - 1].validation.map(|watched| watched.loss) });
         let is_better = match (&best, start_loss) {
             (None, _) => false,
             (Some(Best { loss: Some(loss), .. }), Some(start)) => *loss < start,
@@ -98,10 +102,12 @@ impl Outcome {
             job.weights.with_tensors(self.trained.iter().map(|(name, numbers)| (name.as_str(), &**numbers)))?;
         let model = ModelFile { head: self.head.clone(), start_weights: job.weights.sha256().to_owned() };
         model.write(&weights, &args.out)?;
-        write_whole(&with_suffix(&args.out, ".curves.csv"), |out| history.write_csv(out))?;
-        write_whole(&with_suffix(&args.out, ".curves.svg"), |out| out.write_all(history.svg().as_bytes()))?;
+        let kept = if self.trained.is_empty() { Some(0) } else { history.best_epoch };
+        let history = History { best_epoch: kept, ..history.clone() };
+        history.write_csv(&with_suffix(&args.out, ".curves.csv"))?;
+        write_curves(&history, &with_suffix(&args.out, ".curves.svg"))?;
         match &args.metrics {
-            Some(path) => write_json(path, &self.json(history)).context("the model is written, its numbers are not"),
+            Some(path) => write_json(path, &self.json(&history)).context("the model is written, its numbers are not"),
             None => Ok(()),
         }
     }
@@ -231,10 +237,7 @@ fn fit(job: &Job, args: &FinetuneArgs, history: &History, boundary: &Boundary, i
     let epochs: Vec<Value> = history
         .epochs
         .iter()
-        .map(|epoch| {
-            let loss = epoch.validation_loss.map(|loss| json!({ "loss": loss, "accuracy": epoch.validation_accuracy }));
-            json!({ "train_loss": epoch.train_loss, "validation": loss })
-        })
+        .map(|epoch| json!({ "train_loss": epoch.train_loss, "validation": epoch.validation }))
         .collect();
     json!({
         "head": "fine-tuned",
@@ -244,7 +247,7 @@ fn fit(job: &Job, args: &FinetuneArgs, history: &History, boundary: &Boundary, i
         "watched": split.watch.len(),
         "class_weight": job.class_weight(args),
         "epochs": params.epochs,
-        "best_epoch": history.best_epoch.map(|best| best + 1),
+        "best_epoch": history.best_epoch,
         "batch_size": params.batch_size,
         "accumulate": params.accumulate,
         "optimizer": format!("{:?}", args.training.optimizer).to_lowercase(),

@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use crate::commands::interrupt::Interrupt;
 use crate::commands::progress::Progress;
-use crate::finetune::{EpochRecord, Observer, StepRecord, TrainError, Trainer};
+use crate::finetune::{Observer, TrainError, Trainer};
+use crate::history::{Epoch, Step, Validation};
 
 /// The eyes of the run.
 pub(super) struct Watcher {
@@ -22,12 +23,12 @@ pub(super) struct Watcher {
 }
 
 impl Observer for Watcher {
-    fn step(&mut self, record: &StepRecord, images: usize) {
+    fn step(&mut self, record: &Step, images: usize) {
         self.progress.note(format!("step {}/{}, loss {:.4}", record.step, self.steps, record.loss));
         self.progress.advance(images, 0);
     }
 
-    fn epoch(&mut self, record: &EpochRecord) {
+    fn epoch(&mut self, record: &Epoch) {
         self.progress.line(told(record));
     }
 
@@ -45,10 +46,9 @@ impl Observer for Watcher {
 }
 
 /// `epoch 3: loss 0.4123; watched: loss 0.5012, accuracy 0.8125`.
-fn told(record: &EpochRecord) -> String {
-    let watched = match (record.validation_loss, record.validation_accuracy) {
-        (Some(loss), Some(accuracy)) => format!("; watched: loss {loss:.4}, accuracy {accuracy:.4}"),
-        _ => String::new(),
-    };
+fn told(record: &Epoch) -> String {
+    let watched = record.validation.map_or_else(String::new, |Validation { loss, accuracy }| {
+        format!("; watched: loss {loss:.4}, accuracy {accuracy:.4}")
+    });
     format!("epoch {}: loss {:.4}{watched}", record.epoch, record.train_loss)
 }
