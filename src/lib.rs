@@ -20,6 +20,7 @@
 //! | [`embeddings`] | the files that hold the rows |
 //! | [`finetune`] | training the last layers together with a head |
 //! | [`head`] | classifiers on rows, and the file that holds one |
+//! | [`history`] | how training went, step by step |
 //! | [`model`] | a whole classifier as one file: the network that was trained, and its head |
 //! | [`metrics`] | how good decisions are |
 //! | [`scores`] | the files that hold decisions |
@@ -37,6 +38,7 @@ pub mod engine;
 pub mod explain;
 pub mod finetune;
 pub mod head;
+pub mod history;
 pub mod image;
 pub mod inception;
 pub mod metrics;

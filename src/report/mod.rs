@@ -22,6 +22,7 @@
 mod album;
 mod chart;
 mod confusion;
+mod curves;
 mod evaluation;
 mod facts;
 mod known;
@@ -30,6 +31,8 @@ mod numbers;
 mod page;
 mod scored;
 
+pub use curves::{curves, write_curves};
+
 use ::image::RgbImage;
 
 use crate::head::Head;
@@ -37,6 +40,9 @@ use crate::scores::Scores;
 use album::Album;
 use known::Known;
 use page::Page;
+
+/// The colours, light and dark, of the page and of pictures that stand alone.
+const PALETTE: &str = include_str!("palette.css");
 
 /// Which folder an image lies in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

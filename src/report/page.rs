@@ -31,7 +31,7 @@ const TEMPLATES: [(&str, &str); 8] = [
 ];
 
 /// The style.
-const STYLE: &str = include_str!("style.css");
+const STYLE: &str = concat!(include_str!("palette.css"), include_str!("chart/chart.css"), include_str!("style.css"));
 
 /// All that the templates are told.
 #[derive(Debug, Serialize)]

@@ -2,10 +2,7 @@
 
 use super::super::facts::Epoch;
 use super::super::numbers::decimal;
-use super::{Plot, even_ticks};
-
-/// Ticks at epochs, at most.
-const TICKS: usize = 8;
+use super::{Plot, epoch_ticks, even_ticks};
 
 /// The chart; none of fewer than two epochs. `best` is the number, from 1 on, of the epoch whose weights were taken.
 pub(in super::super) fn chart(history: &[Epoch], best: Option<usize>) -> Option<String> {
@@ -30,20 +27,8 @@ pub(in super::super) fn chart(history: &[Epoch], best: Option<usize>) -> Option<
     let chosen = best.and_then(|best| Some((best, history.get(best.checked_sub(1)?)?)));
     if let Some((best, epoch)) = chosen {
         let loss = epoch.watched.unwrap_or(epoch.train);
-        let (x, y, loss) = (plot.x.at(best as f64), plot.y.at(loss), decimal(loss));
-        plot.add(format_args!(
-            r#"<circle class="dot chosen" cx="{x:.1}" cy="{y:.1}" r="6.5"><title>epoch {best}: {loss}</title></circle>"#
-        ));
+        plot.chosen(best as f64, loss, &format!("epoch {best}: {}", decimal(loss)));
     }
     let taken = best.map(|best| format!(", number {best} was taken")).unwrap_or_default();
     Some(plot.finish(&format!("Loss over {} epochs{taken}", history.len())))
-}
-
-/// Round numbers of epochs, and the first one.
-fn epoch_ticks(epochs: usize) -> Vec<(f64, String)> {
-    let steps = (0..).flat_map(|power| [1, 2, 5].map(|times| times * 10_usize.pow(power)));
-    let step = steps.into_iter().find(|step| epochs / step < TICKS).unwrap_or(epochs);
-    let round = (1..=epochs).filter(|epoch| epoch.is_multiple_of(step));
-    let first = if step > 1 { Some(1) } else { None };
-    first.into_iter().chain(round).map(|epoch| (epoch as f64, epoch.to_string())).collect()
 }

@@ -9,10 +9,17 @@ mod precision_recall;
 pub(super) mod reliability;
 mod roc;
 pub(super) mod search;
+pub(super) mod training;
 
 use std::fmt::Write;
 
 use minijinja::HtmlEscape;
+
+/// How lines, ticks and names look.
+const CHART_STYLE: &str = include_str!("chart.css");
+
+/// Ticks at epochs, at most.
+const EPOCH_TICKS: usize = 8;
 
 /// Text that may come from a stranger, as it may stand in HTML.
 pub(super) fn text(text: &str) -> String {
@@ -88,11 +95,39 @@ impl Plot {
 
     /// What the axes show.
     fn axis_names(&mut self, x_name: &str, y_name: &str) {
-        let (x, y) = (f64::midpoint(self.x.start, self.x.end), self.y.start + 40.0);
-        self.add(format_args!(r#"<text class="name" x="{x:.1}" y="{y:.1}" text-anchor="middle">{x_name}</text>"#));
+        self.x_name(x_name);
         let (x, y) = (14.0, f64::midpoint(self.y.start, self.y.end));
         self.add(format_args!(
             r#"<text class="name" x="{x:.1}" y="{y:.1}" text-anchor="middle" transform="rotate(-90 {x:.1} {y:.1})">{y_name}</text>"#
+        ));
+    }
+
+    /// What the x axis shows.
+    fn x_name(&mut self, name: &str) {
+        let (x, y) = (f64::midpoint(self.x.start, self.x.end), self.y.start + 40.0);
+        self.add(format_args!(r#"<text class="name" x="{x:.1}" y="{y:.1}" text-anchor="middle">{name}</text>"#));
+    }
+
+    /// What the chart shows, above it, and to its right what the lines stand for: the class of each, and its name.
+    fn title(&mut self, title: &str, legend: &[(&str, &str)]) {
+        let (left, y) = (self.x.start, self.y.end - 16.0);
+        self.add(format_args!(r#"<text class="title" x="{left:.1}" y="{y:.1}">{title}</text>"#));
+        let mut right = self.x.end;
+        for (class, name) in legend.iter().rev() {
+            self.add(format_args!(r#"<text x="{right:.1}" y="{y:.1}" text-anchor="end">{name}</text>"#));
+            // Letters are about as wide as this.
+            let end = right - 7.4 * name.chars().count() as f64 - 6.0;
+            let (start, middle) = (end - 24.0, y - 4.5);
+            self.add(format_args!(r#"<path class="{class}" d="M{start:.1} {middle:.1}H{end:.1}"/>"#));
+            right = start - 14.0;
+        }
+    }
+
+    /// A ring around the place that was chosen.
+    fn chosen(&mut self, x: f64, y: f64, title: &str) {
+        let (x, y) = (self.x.at(x), self.y.at(y));
+        self.add(format_args!(
+            r#"<circle class="dot chosen" cx="{x:.1}" cy="{y:.1}" r="6.5"><title>{title}</title></circle>"#
         ));
     }
 
@@ -141,4 +176,13 @@ fn even_ticks(from: f64, to: f64) -> Vec<(f64, String)> {
     let decimals = (-step.log10().floor()).clamp(0.0, 9.0) as usize;
     let (first, last) = ((from / step).ceil() as i64, (to / step).floor() as i64);
     (first..=last).map(|i| (i as f64 * step, format!("{:.decimals$}", i as f64 * step))).collect()
+}
+
+/// Round numbers of epochs, and the first one.
+fn epoch_ticks(epochs: usize) -> Vec<(f64, String)> {
+    let steps = (0..).flat_map(|power| [1, 2, 5].map(|times| times * 10_usize.pow(power)));
+    let step = steps.into_iter().find(|step| epochs / step < EPOCH_TICKS).unwrap_or(epochs);
+    let round = (1..=epochs).filter(|epoch| epoch.is_multiple_of(step));
+    let first = if step > 1 { Some(1) } else { None };
+    first.into_iter().chain(round).map(|epoch| (epoch as f64, epoch.to_string())).collect()
 }
