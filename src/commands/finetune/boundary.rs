@@ -80,7 +80,7 @@ impl Fill<'_> {
     }
 
     fn cached(&self, trunk: Trunk) -> Result<std::result::Result<Boundary, Stopped>> {
-        let Job { dataset, record, views, device, head, .. } = self.job;
+        let Job { dataset, record, views, device, .. } = self.job;
         let trunk = Arc::new(trunk);
         let all = (0..dataset.candidates.len()).map(|candidate| Item { candidate, view: 0 }).collect();
         let of = self.job.of_plain_views(self.args)?;
@@ -97,7 +97,6 @@ impl Fill<'_> {
         }
         let candidates = dataset.candidates.clone();
         let source = Cached { plain, views: other, candidates, record: record.clone(), device: device.clone() };
-        debug_assert_eq!(head.classes, dataset.classes);
         Ok(Ok(Boundary { source: Box::new(source), split, rejected }))
     }
 
