@@ -14,7 +14,7 @@ use headstock::dataset;
 use headstock::engine::{EngineChoice, network_input};
 use headstock::image::{DecodeOptions, Preset, decode, is_candidate};
 use headstock::inception::Network;
-use headstock::pipeline::{DecodeAhead, Embed, Loader};
+use headstock::pipeline::{Embed, Loader, decode_ahead};
 use headstock::weights::Weights;
 
 fn under_root(path: &str) -> std::path::PathBuf {
@@ -69,13 +69,13 @@ fn pipeline(c: &mut Criterion) {
     group.sample_size(10).measurement_time(Duration::from_secs(50)).throughput(Throughput::Elements(16));
     group.bench_function("16 guitars, files to rows", |b| {
         b.iter(|| {
-            let decoded = DecodeAhead::new(loader.clone(), &guitars.candidates, 0, 16);
+            let decoded = decode_ahead(loader.clone(), &guitars.candidates, 0, 16);
             let batches = Embed::new(decoded, Arc::clone(&engine), preprocess.normalise, 8);
             batches.map(|batch| batch.unwrap().rows.len()).sum::<usize>()
         });
     });
     group.bench_function("16 guitars, files to pixels", |b| {
-        b.iter(|| DecodeAhead::new(loader.clone(), &guitars.candidates, 0, 16).filter(|d| d.pixels.is_ok()).count());
+        b.iter(|| decode_ahead(loader.clone(), &guitars.candidates, 0, 16).filter(|d| d.pixels.is_ok()).count());
     });
 }
 

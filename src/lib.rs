@@ -18,6 +18,7 @@
 //! | [`engine`] | interpreters of the description |
 //! | [`pipeline`] | decoding ahead of the network, batches, the journal that a killed run goes on from |
 //! | [`embeddings`] | the files that hold the rows |
+//! | [`finetune`] | training the last layers together with a head |
 //! | [`head`] | classifiers on rows, and the file that holds one |
 //! | [`history`] | how training went, step by step |
 //! | [`model`] | a whole classifier as one file: the network that was trained, and its head |
@@ -35,6 +36,7 @@ pub mod dataset;
 pub mod embeddings;
 pub mod engine;
 pub mod explain;
+pub mod finetune;
 pub mod head;
 pub mod history;
 pub mod image;

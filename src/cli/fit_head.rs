@@ -120,14 +120,14 @@ pub struct DenseArgs {
 }
 
 /// A number from 0 on, below 1.
-fn part(text: &str) -> Result<f64, String> {
+pub(super) fn part(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(part) if (0.0..1.0).contains(&part) => Ok(part),
         _ => Err("give a number from 0 on, below 1".to_owned()),
     }
 }
 
-fn positive(text: &str) -> Result<f64, String> {
+pub(super) fn positive(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(number) if number > 0.0 && f64::is_finite(number) => Ok(number),
         _ => Err("give a number above 0".to_owned()),

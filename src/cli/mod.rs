@@ -1,11 +1,16 @@
 //! The flags of every verb; those of the larger verbs have a file each.
 
 mod classifier;
+mod finetune;
 mod fit_head;
 mod report;
 mod score;
 
 pub use classifier::ClassifierArgs;
+pub use finetune::{
+    AugmentationArgs, BatchNormKind, CacheArgs, FinetuneArgs, FinetuneRunArgs, OptimizerKind, ScheduleKind,
+    TrainingArgs,
+};
 pub use fit_head::{ClassWeight, DenseArgs, FitHeadArgs, HeadKind, LogisticArgs};
 pub use report::ReportArgs;
 pub use score::ScoreArgs;
@@ -40,6 +45,8 @@ pub enum Verb {
     Extract(Box<ExtractArgs>),
     /// Fit a classifier on embeddings, and tell how good it is
     FitHead(Box<FitHeadArgs>),
+    /// Train the last layers of the network together with a fitted head
+    Finetune(Box<FinetuneArgs>),
     /// Put a fitted head to work on a folder of images
     Score(Box<ScoreArgs>),
     /// Show a head, and what it did, as one page that opens in any browser

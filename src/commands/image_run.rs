@@ -19,7 +19,7 @@ use crate::cli::RunArgs;
 use crate::counts::{count, thousands};
 use crate::dataset::Dataset;
 use crate::engine::Engine;
-use crate::pipeline::{Batch, DecodeAhead, Embed, Journal, Loader, Start};
+use crate::pipeline::{Batch, Embed, Journal, Loader, Start, decode_ahead};
 use crate::weights::hex;
 
 /// `--threads`, for all of the process.
@@ -41,8 +41,12 @@ pub(super) const fn start(args: &RunArgs) -> Start {
 
 /// `--batch-size`.
 pub(super) fn batch_size(args: &RunArgs, device: &Device) -> usize {
-    let by_device = if device.is_cpu() { (8 * rayon::current_num_threads()).clamp(8, 128) } else { 32 };
-    args.batch_size.map_or(by_device, std::num::NonZero::get)
+    args.batch_size.map_or_else(|| batch_size_of(device), std::num::NonZero::get)
+}
+
+/// Images that go through the whole network, or its frozen part, at a time unless the user says otherwise.
+pub(super) fn batch_size_of(device: &Device) -> usize {
+    if device.is_cpu() { (8 * rayon::current_num_threads()).clamp(8, 128) } else { 32 }
 }
 
 /// Refuses what a flag such as `--out` names where no file can be written to it.
@@ -115,7 +119,7 @@ pub(super) fn through_network(
 ) -> impl Iterator<Item = Result<Batch>> {
     let normalise = loader.preprocess.normalise;
     let ahead = 2 * batch_size.max(rayon::current_num_threads());
-    let decoded = DecodeAhead::new(loader, &dataset.candidates, done, ahead);
+    let decoded = decode_ahead(loader, &dataset.candidates, done, ahead);
     Embed::new(decoded, engine, normalise, batch_size).map(|batch| Ok(batch?))
 }
 

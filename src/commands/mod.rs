@@ -6,6 +6,7 @@ mod backbone;
 mod classifier;
 mod console;
 mod extract;
+mod finetune;
 mod fit_head;
 mod image_run;
 mod inspect;
@@ -45,6 +46,7 @@ pub fn run(cli: Cli) -> ExitCode {
     let end = match cli.verb {
         Verb::Extract(args) => extract::run(&args, console),
         Verb::FitHead(args) => fit_head::run(&args, console),
+        Verb::Finetune(args) => finetune::run(&args, console),
         Verb::Score(args) => score::run(&args, console),
         Verb::Report(args) => report::run(&args, console),
         Verb::Inspect(what) => inspect::run(&what, console),

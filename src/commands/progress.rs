@@ -19,6 +19,8 @@ pub(super) struct Progress {
     before: usize,
     done: usize,
     rejected: usize,
+    /// What else is to be told of where the run is.
+    note: String,
     started: Instant,
     last_line: Instant,
 }
@@ -44,7 +46,17 @@ impl Progress {
             bar.enable_steady_tick(Duration::from_millis(200));
         }
         let now = Instant::now();
-        Self { console, bar, total, before, done: before, rejected: 0, started: now, last_line: now }
+        Self {
+            console,
+            bar,
+            total,
+            before,
+            done: before,
+            rejected: 0,
+            note: String::new(),
+            started: now,
+            last_line: now,
+        }
     }
 
     /// So many more images are done, and so many of them were rejected.
@@ -55,10 +67,24 @@ impl Progress {
         if self.rejected > 0 {
             self.bar.set_message(format!("  {} rejected", thousands(self.rejected)));
         }
+        if !self.note.is_empty() {
+            self.bar.set_message(format!("  {}", self.note));
+        }
         if !self.console.is_terminal() && self.last_line.elapsed() >= PLAIN_INTERVAL {
             self.last_line = Instant::now();
             self.say();
         }
+    }
+
+    /// What the next line, or the bar, is to tell beside the count.
+    pub(super) fn note(&mut self, note: String) {
+        self.note = note;
+    }
+
+    /// A line of its own, above the bar.
+    pub(super) fn line(&mut self, line: impl std::fmt::Display) {
+        self.bar.suspend(|| self.console.say(line));
+        self.last_line = Instant::now();
     }
 
     /// Images a second since this run began.
@@ -79,11 +105,13 @@ impl Progress {
     fn say(&self) {
         let left = Duration::from_secs_f64((self.total - self.done) as f64 / self.rate().max(1e-9));
         self.console.say(format_args!(
-            "{}/{} images, {:.1}/s, {} left",
+            "{}/{} images, {:.1}/s, {} left{}{}",
             thousands(self.done),
             thousands(self.total),
             self.rate(),
             HumanDuration(Duration::from_secs(left.as_secs())),
+            if self.note.is_empty() { "" } else { ", " },
+            self.note,
         ));
     }
 }

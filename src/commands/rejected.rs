@@ -21,8 +21,9 @@ pub(super) struct RejectedList {
 
 impl RejectedList {
     /// Writes the list of a finished run beside `out`, or takes away that of an earlier one.
-    pub(super) fn write(out: &Path, dataset: &Dataset, journal: &Journal) -> Result<Self> {
-        let rejected = all(dataset, journal);
+    /// `undecoded` are the candidates that gave no row, by position, and why.
+    pub(super) fn write(out: &Path, dataset: &Dataset, undecoded: &[(usize, String)]) -> Result<Self> {
+        let rejected = all(dataset, undecoded);
         let path = with_suffix(out, ".rejected.csv");
         if rejected.is_empty() {
             remove_if_there(&path)?;
@@ -67,8 +68,8 @@ pub(super) fn accepted<'a>(dataset: &'a Dataset, journal: &Journal) -> impl Iter
 }
 
 /// What could not be listed and what gave no row, in the order of their paths.
-fn all(dataset: &Dataset, journal: &Journal) -> Vec<Rejected> {
-    let undecoded = journal.rejected().iter().map(|(candidate, reason)| Rejected {
+fn all(dataset: &Dataset, undecoded: &[(usize, String)]) -> Vec<Rejected> {
+    let undecoded = undecoded.iter().map(|(candidate, reason)| Rejected {
         path: dataset.candidates[*candidate].path.clone(),
         reason: reason.clone(),
     });

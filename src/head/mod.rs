@@ -16,7 +16,7 @@ pub mod logistic;
 mod product;
 mod scaler;
 
-pub use calibration::{temperature, thresholds};
+pub use calibration::{temperature, temperature_near_one, thresholds};
 pub use dense::Dense;
 pub use file::FORMAT;
 pub(crate) use file::HeadTensor;
@@ -74,6 +74,19 @@ pub struct HeldOut {
     pub probabilities: Array2<f32>,
     /// and where they lie on the two principal axes of the training rows [M, 2].
     pub map: Array2<f32>,
+}
+
+impl HeldOut {
+    /// Rows, and numbers of all of them, that are kept in a file for the report.
+    const ROWS: usize = 10_000;
+    const NUMBERS: usize = 2_000_000;
+
+    /// Which of so many rows of K classes are kept: all, or of many every so-manieth.
+    #[must_use]
+    pub fn kept(rows: usize, classes: usize) -> Vec<usize> {
+        let most = Self::ROWS.min(Self::NUMBERS / (classes + 2)).max(1);
+        (0..rows).step_by(rows.div_ceil(most).max(1)).collect()
+    }
 }
 
 impl Model {

@@ -13,6 +13,8 @@
 //! 4. [`preprocess`](mod@preprocess) names the recipes that the known Inception-v3 checkpoints were trained or scored
 //!    with, and applies one: RGB picture in, 299 x 299 [`Pixels`] out.
 //!
+//! [`augment`](mod@augment) stands between the second step and the third where a network is trained, and nowhere else.
+//!
 //! ```no_run
 //! use headstock::image::{DecodeOptions, Preset, decode};
 //!
@@ -23,6 +25,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod augment;
 pub mod axis;
 pub mod background;
 mod candidate;
@@ -33,6 +36,7 @@ pub mod preprocess;
 pub mod resize;
 pub mod sniff;
 
+pub use augment::{Augmentation, UnknownAugmentation, augment};
 pub use background::{BackgroundError, parse_background};
 pub use candidate::is_candidate;
 pub use decode::{DecodeError, DecodeOptions, decode};

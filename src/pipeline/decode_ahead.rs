@@ -1,7 +1,6 @@
 //! Decoding on rayon's threads, ahead of whoever takes the results, in the order of the candidates.
 
 use std::collections::VecDeque;
-use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -50,47 +49,61 @@ pub struct Decoded {
     pub pixels: Result<Pixels, String>,
 }
 
-/// An iterator that decodes candidates on rayon's threads and gives them in order. At most `ahead` of them are decoded,
-/// being decoded or waiting for a thread at any time.
-pub struct DecodeAhead<'a> {
-    loader: Arc<Loader>,
-    candidates: &'a [Candidate],
-    /// Those not yet sent to a thread.
-    rest: Range<usize>,
+/// An iterator that decodes on rayon's threads and gives the results in order. At most `ahead` files are decoded, being
+/// decoded or waiting for a thread at any time.
+pub struct DecodeAhead<I> {
+    /// Not yet sent to a thread: candidates, each with what decodes it.
+    jobs: I,
     /// Those sent, in order; each has a channel of its own, so that the order of the results is that of the queue.
     sent: VecDeque<(usize, Receiver<Result<Pixels, String>>)>,
     ahead: usize,
 }
 
-impl<'a> DecodeAhead<'a> {
-    /// Decodes the candidates from position `start` on.
+/// Decodes the candidates from position `start` on.
+pub fn decode_ahead(
+    loader: Loader,
+    candidates: &[Candidate],
+    start: usize,
+    ahead: usize,
+) -> DecodeAhead<impl Iterator<Item = (usize, impl FnOnce() -> Result<Pixels, String> + Send + 'static)>> {
+    let loader = Arc::new(loader);
+    let jobs = (start..candidates.len()).map(move |candidate| {
+        let (loader, path) = (Arc::clone(&loader), candidates[candidate].path.clone());
+        (candidate, move || loader.load(&path))
+    });
+    DecodeAhead::new(jobs, ahead)
+}
+
+impl<I, J> DecodeAhead<I>
+where
+    I: Iterator<Item = (usize, J)>,
+    J: FnOnce() -> Result<Pixels, String> + Send + 'static,
+{
+    /// Decodes candidates, each by what stands beside its position; the same one may come more than once.
     #[must_use]
-    pub fn new(loader: Loader, candidates: &'a [Candidate], start: usize, ahead: usize) -> Self {
-        Self {
-            loader: Arc::new(loader),
-            candidates,
-            rest: start..candidates.len(),
-            sent: VecDeque::new(),
-            ahead: ahead.max(1),
-        }
+    pub const fn new(jobs: I, ahead: usize) -> Self {
+        Self { jobs, sent: VecDeque::new(), ahead: if ahead == 0 { 1 } else { ahead } }
     }
 
-    fn send(&mut self, candidate: usize) {
+    fn send(&mut self, candidate: usize, decode: J) {
         let (sender, receiver) = sync_channel(1);
-        let (loader, path) = (Arc::clone(&self.loader), self.candidates[candidate].path.clone());
         // Where the receiver is gone nobody wants the result any more.
-        rayon::spawn(move || drop(sender.send(loader.load(&path))));
+        rayon::spawn(move || drop(sender.send(decode())));
         self.sent.push_back((candidate, receiver));
     }
 }
 
-impl Iterator for DecodeAhead<'_> {
+impl<I, J> Iterator for DecodeAhead<I>
+where
+    I: Iterator<Item = (usize, J)>,
+    J: FnOnce() -> Result<Pixels, String> + Send + 'static,
+{
     type Item = Decoded;
 
     fn next(&mut self) -> Option<Decoded> {
         while self.sent.len() < self.ahead {
-            match self.rest.next() {
-                Some(candidate) => self.send(candidate),
+            match self.jobs.next() {
+                Some((candidate, decode)) => self.send(candidate, decode),
                 None => break,
             }
         }

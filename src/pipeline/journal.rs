@@ -34,7 +34,7 @@ pub struct Journal {
     log: File,
     /// The shard that is being written, and its number.
     rows: Option<(usize, File)>,
-    columns: usize,
+    row_bytes: usize,
     shard_rows: Option<usize>,
     done: Step,
     rejected: Vec<(usize, String)>,
@@ -117,6 +117,20 @@ impl Journal {
         shard_rows: Option<usize>,
         start: Start,
     ) -> Result<Self, JournalError> {
+        Self::open_bytes(folder, of, columns * size_of::<f32>(), shard_rows, start)
+    }
+
+    /// As [`Self::open`], for rows of `row_bytes` bytes of any kind.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_bytes(
+        folder: &Path,
+        of: &Value,
+        row_bytes: usize,
+        shard_rows: Option<usize>,
+        start: Start,
+    ) -> Result<Self, JournalError> {
         let path = folder.join("journal.jsonl");
         let failed = |path: &Path| {
             let path = path.to_owned();
@@ -134,7 +148,7 @@ impl Journal {
             folder: folder.to_owned(),
             log,
             rows: None,
-            columns,
+            row_bytes,
             shard_rows,
             done: Step::default(),
             rejected: Vec::new(),
@@ -214,8 +228,23 @@ impl Journal {
     /// # Errors
     /// Where it cannot be written; what was added before is safe.
     pub fn append(&mut self, batch: Batch) -> Result<(), JournalError> {
+        let mut bytes = vec![0; size_of_val(batch.rows.as_slice())];
+        bytes.as_chunks_mut().0.iter_mut().zip(&batch.rows).for_each(|(bytes, row)| *bytes = row.to_le_bytes());
+        self.append_bytes(&bytes, batch.candidates, batch.rejected)
+    }
+
+    /// Adds the bytes of the rows of the next so many candidates, those that are `rejected` left out.
+    ///
+    /// # Errors
+    /// As [`Self::append`].
+    pub fn append_bytes(
+        &mut self,
+        rows: &[u8],
+        candidates: usize,
+        rejected: Vec<(usize, String)>,
+    ) -> Result<(), JournalError> {
         let folder = self.folder.clone();
-        self.write(batch).map_err(|source| JournalError::Io { path: folder, source })
+        self.write(rows, candidates, rejected).map_err(|source| JournalError::Io { path: folder, source })
     }
 
     /// Removes the folder, when all that it holds stands elsewhere.
@@ -228,19 +257,17 @@ impl Journal {
         fs::remove_dir_all(&folder).map_err(|source| JournalError::Io { path: folder, source })
     }
 
-    fn write(&mut self, batch: Batch) -> io::Result<()> {
-        let mut rows = batch.rows.as_slice();
+    fn write(&mut self, mut rows: &[u8], candidates: usize, rejected: Vec<(usize, String)>) -> io::Result<()> {
         let mut count = self.done.rows;
         while !rows.is_empty() {
             let shard = self.shard_rows.map_or(0, |shard_rows| count / shard_rows);
             let room = self.shard_rows.map_or(usize::MAX, |shard_rows| shard_rows - count % shard_rows);
-            let (here, later) = rows.split_at(rows.len().min(room.saturating_mul(self.columns)));
-            let bytes: Vec<u8> = here.iter().flat_map(|number| number.to_le_bytes()).collect();
-            self.shard_file(shard)?.write_all(&bytes)?;
-            count += here.len() / self.columns;
+            let (here, later) = rows.split_at(rows.len().min(room.saturating_mul(self.row_bytes)));
+            self.shard_file(shard)?.write_all(here)?;
+            count += here.len() / self.row_bytes;
             rows = later;
         }
-        let step = Step { candidates: self.done.candidates + batch.candidates, rows: count, rejected: batch.rejected };
+        let step = Step { candidates: self.done.candidates + candidates, rows: count, rejected };
         self.write_line(&step)?;
         self.rejected.extend(step.rejected.iter().cloned());
         self.done = step;
@@ -305,7 +332,6 @@ impl Journal {
 
     /// How many rows stand in the shards, up to the first one that is not full.
     fn available_rows(&self) -> io::Result<usize> {
-        let row_bytes = self.columns * size_of::<f32>();
         let mut available = 0;
         for shard in 0.. {
             if self.is_written(shard) {
@@ -313,7 +339,7 @@ impl Journal {
                 return Ok(usize::MAX);
             }
             let rows = match fs::metadata(self.shard_path(shard)) {
-                Ok(metadata) => metadata.len() as usize / row_bytes,
+                Ok(metadata) => metadata.len() as usize / self.row_bytes,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => break,
                 Err(error) => return Err(error),
             };
@@ -342,7 +368,7 @@ impl Journal {
                 fs::remove_file(path)?;
             } else {
                 let file = OpenOptions::new().write(true).open(path)?;
-                file.set_len((rows * self.columns * size_of::<f32>()) as u64)?;
+                file.set_len((rows * self.row_bytes) as u64)?;
             }
         }
         Ok(())
@@ -350,7 +376,7 @@ impl Journal {
 }
 
 /// The first thing in which two descriptions of a run differ, in words.
-fn difference(was: &Value, is: &Value) -> Option<String> {
+pub(crate) fn difference(was: &Value, is: &Value) -> Option<String> {
     let (was, is) = (was.as_object()?, is.as_object()?);
     let keys = was.keys().chain(is.keys());
     let changed = keys.into_iter().find(|&key| was.get(key) != is.get(key))?;

@@ -13,7 +13,8 @@ mod embed;
 mod feature_maps;
 mod journal;
 
-pub use decode_ahead::{DecodeAhead, Decoded, Loader};
+pub use decode_ahead::{DecodeAhead, Decoded, Loader, decode_ahead};
 pub use embed::{Batch, Embed};
 pub use feature_maps::FeatureMaps;
+pub(crate) use journal::difference;
 pub use journal::{Journal, JournalError, Start};

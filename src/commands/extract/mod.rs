@@ -65,7 +65,7 @@ fn conclude(
     output: &Output,
     progress: &Progress,
 ) -> Result<End> {
-    let rejected = RejectedList::write(&output.path, dataset, &journal)?;
+    let rejected = RejectedList::write(&output.path, dataset, journal.rejected())?;
     let mut journal = rejected.require_rows(dataset, journal)?;
     let rows = journal.rows();
     output.write(dataset, provenance, &mut journal)?;

@@ -14,10 +14,6 @@ use crate::head::{Head, HeldOut, Scaler, softmax};
 use crate::metrics::Metrics;
 use crate::printable::printable;
 
-/// Rows, and numbers of all of them, that are kept in the head file for the report.
-const KEPT_ROWS: usize = 10_000;
-const KEPT_NUMBERS: usize = 2_000_000;
-
 /// A look at rows.
 pub(super) struct Look<'a> {
     pub(super) set: &'static str,
@@ -39,9 +35,7 @@ impl<'a> Look<'a> {
 
     /// What of it goes into the head file: of many rows every so-manieth.
     pub(super) fn kept(&self, lesson: &Lesson, scaler: &Scaler) -> HeldOut {
-        let most = KEPT_ROWS.min(KEPT_NUMBERS / (lesson.classes + 2)).max(1);
-        let positions: Vec<usize> =
-            (0..self.rows.labels.len()).step_by(self.rows.labels.len().div_ceil(most).max(1)).collect();
+        let positions = HeldOut::kept(self.rows.labels.len(), lesson.classes);
         let some = self.rows.some(&positions);
         let axes = PrincipalAxes::of(lesson.rows.view(), 2);
         let map = axes.coordinates(scaler.transform(some.rows.view()).view());

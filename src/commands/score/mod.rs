@@ -149,7 +149,7 @@ fn conclude(
     extras: &Extras,
     progress: &Progress,
 ) -> Result<End> {
-    let rejected = RejectedList::write(&args.out, dataset, &journal)?;
+    let rejected = RejectedList::write(&args.out, dataset, journal.rejected())?;
     let journal = rejected.require_rows(dataset, journal)?;
     let results = Results { head, threshold: args.threshold, dataset, journal: &journal };
 
