@@ -7,6 +7,8 @@
 
 mod peak;
 
+use std::collections::HashSet;
+
 use candle_core::{Device, Tensor};
 use headstock::engine::Cpu;
 use headstock::engine::cpu::algorithm::Algorithm;
@@ -40,12 +42,16 @@ fn main() {
     println!("{instructions}; multiplies and adds in registers, by the best instructions: {peak:.1} GFLOP/s");
     println!("{:28} {:>7} {:>7} {:>6} {:>8}", "", "ms", "floor", "of it", "GFLOP/s");
     let (mut all, mut floors) = (0.0, 0.0);
+    let mut seen = HashSet::new();
     for (name, time) in &best {
         let id = network.nodes().iter().position(|node| node.name == *name).unwrap();
         let milliseconds = time.as_secs_f64() * 1e3 / IMAGES as f64;
         all += milliseconds;
         print!("{name:28} {milliseconds:7.3}");
-        if let Op::Convolution(shape) = network.nodes()[id].op {
+        // A convolution in front of the pool that was before it bears the same name as that pool, and comes first.
+        if let Op::Convolution(shape) = network.nodes()[id].op
+            && seen.insert(id)
+        {
             let [_, height, width] = shapes[id];
             let left = Algorithm::of(&shape).multiplications(&shape, [height, width]);
             let floor = 2.0 * left as f64 / peak / 1e6;
