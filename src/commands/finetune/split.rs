@@ -48,21 +48,18 @@ impl Split {
         let all = Rows { candidates: accepted, labels };
         let of_head = held_out_by(head, dataset, &all)?;
         let is_fair = of_head.is_some();
-        let (learnt_from, held_out) = match of_head {
-            Some(positions) => {
-                ensure!(
-                    args.validation.is_none(),
-                    "--validation: the head holds out images of its own, by which both are judged; leave the flag away"
-                );
-                positions
-            }
-            None => {
-                console.say(
-                    "warning: the head holds out no images, so that it may have learnt from those that are held out now: on them it \
-                     looks better than it is. Fit it with --validation 0.2 for a fair comparison",
-                );
-                stratified_part(&all.labels, args.validation.unwrap_or(VALIDATION), args.seed)
-            }
+        let (learnt_from, held_out) = if let Some(positions) = of_head {
+            ensure!(
+                args.validation.is_none(),
+                "--validation: the head holds out images of its own, by which both are judged; leave the flag away"
+            );
+            positions
+        } else {
+            console.say(
+                "warning: the head holds out no images, so that it may have learnt from those that are held out now: on them it \
+                 looks better than it is. Fit it with --validation 0.2 for a fair comparison",
+            );
+            stratified_part(&all.labels, args.validation.unwrap_or(VALIDATION), args.seed)
         };
         ensure!(!held_out.is_empty(), "no image is held out to tell how good the model is: raise --validation");
         let learnt_from = some(&all, &learnt_from);
