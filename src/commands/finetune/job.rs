@@ -50,6 +50,7 @@ impl Job {
         let mut dataset = dataset::list(&args.images, is_candidate)?;
         image_run::require_images(&dataset)?;
         split::take_classes_of(&head, &mut dataset)?;
+        split::require_no_part(&head, args)?;
         let without_class = dataset.without_class();
         if without_class > 0 {
             dataset.candidates.retain(|candidate| candidate.class.is_some());

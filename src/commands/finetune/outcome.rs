@@ -83,7 +83,6 @@ impl Outcome {
         {
             held_out.metrics = model.clone();
         }
-        head.fit["calibration_error_before"] = json!(frozen_metrics.calibration_error);
         Ok(Self {
             head,
             trained: tensors,
@@ -175,6 +174,13 @@ impl Outcome {
         )?;
         if let (Some(start), Some(Best { epoch, loss: Some(loss) })) = (self.start_loss, &self.best) {
             writeln!(out, "watched: loss {start:.4} before the first step, {loss:.4} after epoch {epoch}, the best")?;
+        }
+        if !self.trained.is_empty() {
+            writeln!(
+                out,
+                "probabilities are calibrated by a temperature of {:.3}, on the images watched",
+                self.head.temperature
+            )?;
         }
         writeln!(out)?;
         write!(out, "{}", self.model)
