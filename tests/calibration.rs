@@ -9,7 +9,7 @@
 
 mod support;
 
-use headstock::head::{most_probable, softmax, temperature, thresholds};
+use headstock::head::{most_probable, softmax, temperature, temperature_near_one, thresholds};
 use ndarray::{Array2, array};
 use proptest::prelude::*;
 use serde::Deserialize;
@@ -48,6 +48,27 @@ fn log_loss(logits: &Array2<f32>, labels: &[usize], temperature: f64) -> f64 {
         row.iter().map(|&z| ((f64::from(z) - own) / temperature).exp()).sum::<f64>().ln()
     };
     logits.rows().into_iter().zip(labels).map(of_row).sum()
+}
+
+#[test]
+fn few_rows_do_not_run_away_with_a_temperature_that_is_believed_near_one_and_many_decide_it() {
+    // All right, and sure enough: the sharper the better, as far as these rows know.
+    let sure = |rows: usize| -> (Array2<f32>, Vec<usize>) {
+        let labels: Vec<usize> = (0..rows).map(|row| row % 3).collect();
+        (Array2::from_shape_fn((rows, 3), |(row, class)| if labels[row] == class { 3.0 } else { 0.0 }), labels)
+    };
+    let (logits, labels) = sure(15);
+    assert!(temperature(logits.view(), &labels) < 0.06);
+    let near = temperature_near_one(logits.view(), &labels);
+    assert!((0.6..1.0).contains(&near), "{near}");
+    let (none, no_labels) = sure(0);
+    assert!((temperature_near_one(none.view(), &no_labels) - 1.0).abs() < 1e-6);
+
+    for scale in [0.5, 3.0] {
+        let (logits, labels) = judged(20_000, 4, scale, 5);
+        let (near, own) = (temperature_near_one(logits.view(), &labels), temperature(logits.view(), &labels));
+        assert!((near / own - 1.0).abs() < 0.02, "{near} against {own}");
+    }
 }
 
 #[test]

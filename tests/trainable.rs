@@ -437,7 +437,7 @@ fn parameters_are_those_past_the_cut_with_torchvisions_names_and_shapes_end_to_e
         let network = Network::new(variant);
         let expected: HashMap<String, Vec<usize>> = expected_tensors(&network).collect();
         for (engine, open) in ENGINES {
-            for freeze in ["none", "150", "151", "312"] {
+            for freeze in ["none", "150", "151", "291", "312"] {
                 let freeze: FreezePoint = freeze.parse().unwrap();
                 let trainable = open(&network, &weights, &freeze, BatchNorm::Train { momentum: 0.1 });
                 for (kind, parameters) in [("values", trainable.parameters()), ("statistics", trainable.statistics())] {
@@ -463,7 +463,7 @@ fn the_weights_given_and_what_is_frozen_do_not_move_by_a_bit() {
     let weights = Weights::embedded().unwrap();
     let pristine = Weights::embedded().unwrap();
     let network = Network::new(weights.variant());
-    // Between the kernel and the batch norm of convolutions: the kernels past the border stay.
+    // Between kernel and batch norm of two convolutions: kernels past the border that stay.
     let freeze = FreezePoint::Layers(291);
     for (engine, open) in ENGINES {
         let mut trainable = open(&network, &weights, &freeze, BatchNorm::Frozen);

@@ -262,7 +262,7 @@ impl Trainer {
             numbers.extend(features.iter());
             each(features.nrows());
         }
-        let columns = if rows == 0 { 0 } else { numbers.len() / rows };
+        let columns = numbers.len().checked_div(rows).unwrap_or(0);
         Ok(Array2::from_shape_vec((rows, columns), numbers)?)
     }
 

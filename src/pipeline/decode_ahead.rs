@@ -60,6 +60,7 @@ pub struct DecodeAhead<I> {
 }
 
 /// Decodes the candidates from position `start` on.
+#[must_use]
 pub fn decode_ahead(
     loader: Loader,
     candidates: &[Candidate],

@@ -82,17 +82,17 @@ impl Fill<'_> {
     fn cached(&self, trunk: Trunk) -> Result<std::result::Result<Boundary, Stopped>> {
         let Job { dataset, record, views, device, .. } = self.job;
         let trunk = Arc::new(trunk);
-        let all = (0..dataset.candidates.len()).map(|candidate| Item { candidate, view: 0 }).collect();
+        let all: Vec<Item> = (0..dataset.candidates.len()).map(|candidate| Item { candidate, view: 0 }).collect();
         let of = self.job.of_plain_views(self.args)?;
-        let Some(plain) = self.fill(&of, all, &trunk)? else { return Ok(Err(Stopped)) };
+        let Some(plain) = self.fill(&of, &all, &trunk)? else { return Ok(Err(Stopped)) };
         let rejected = plain.rejected().to_vec();
         let split = self.split(&rejected)?;
         let mut other = None;
         if views.count > 1 {
             let train = &split.train.candidates;
-            let items = CachedViews::items(train, views.count).collect();
+            let items: Vec<Item> = CachedViews::items(train, views.count).collect();
             let of = self.job.of_other_views(self.args, train)?;
-            let Some(cache) = self.fill(&of, items, &trunk)? else { return Ok(Err(Stopped)) };
+            let Some(cache) = self.fill(&of, &items, &trunk)? else { return Ok(Err(Stopped)) };
             other = Some(CachedViews::new(cache, train));
         }
         let candidates = dataset.candidates.clone();
@@ -101,7 +101,7 @@ impl Fill<'_> {
     }
 
     /// Brings a cache to its end: all of these items.
-    fn fill(&self, of: &serde_json::Value, items: Vec<Item>, trunk: &Arc<Trunk>) -> Result<Option<Cache>> {
+    fn fill(&self, of: &serde_json::Value, items: &[Item], trunk: &Arc<Trunk>) -> Result<Option<Cache>> {
         let Job { record, views, device, .. } = self.job;
         let precision = self.args.cache.cache_precision;
         let mut writer = CacheWriter::open(self.partial.cache(), of, record.len(), precision)?;
@@ -110,7 +110,7 @@ impl Fill<'_> {
             self.console.say(format_args!("{} there already", count(before, "image is", "images are")));
         }
         let batch_size = image_run::batch_size_of(device);
-        let decoded = DecodeAhead::new(self.jobs(&items, before), 2 * batch_size);
+        let decoded = DecodeAhead::new(self.jobs(items, before), 2 * batch_size);
         let batches = Embed::new(decoded, Arc::clone(trunk) as Arc<_>, views.loader.preprocess.normalise, batch_size);
         let mut progress = Progress::new(self.console, total, before);
         for batch in batches {

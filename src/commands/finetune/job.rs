@@ -50,6 +50,7 @@ impl Job {
         let mut dataset = dataset::list(&args.images, is_candidate)?;
         image_run::require_images(&dataset)?;
         split::take_classes_of(&head, &mut dataset)?;
+        split::require_no_part(&head, args)?;
         let without_class = dataset.without_class();
         if without_class > 0 {
             dataset.candidates.retain(|candidate| candidate.class.is_some());
@@ -137,7 +138,7 @@ impl Job {
             "warmup-steps": training.warmup_steps,
             "clip-norm": training.clip_norm,
             "label-smoothing": training.label_smoothing,
-            "class-weight": self.class_weight(args),
+            "class-weight": class_weight(args),
             "batch-norm": format!("{:?}", self.batch_norm),
             "patience": training.patience,
         });
@@ -145,13 +146,6 @@ impl Job {
             of.extend(flags);
         }
         Ok(of)
-    }
-
-    pub(super) fn class_weight(&self, args: &FinetuneArgs) -> &'static str {
-        match args.training.class_weight {
-            ClassWeight::None => "none",
-            ClassWeight::Balanced => "balanced",
-        }
     }
 
     /// The nodes that cross the border, by name.
@@ -173,6 +167,13 @@ impl Job {
             images.update(since.map_or(0, |since| since.as_nanos()).to_le_bytes());
         }
         hex(&images.finalize())
+    }
+}
+
+pub(super) const fn class_weight(args: &FinetuneArgs) -> &'static str {
+    match args.training.class_weight {
+        ClassWeight::None => "none",
+        ClassWeight::Balanced => "balanced",
     }
 }
 

@@ -96,7 +96,7 @@ pub(super) fn run(args: &FinetuneArgs, console: Console) -> Result<End> {
         )),
         Ending::Done => {}
     }
-    let outcome = Outcome::of(&job, args, &mut trainer, &boundary, frozen)?;
+    let outcome = Outcome::of(&job, args, &mut trainer, &boundary, &frozen)?;
     outcome.write(&job, args, trainer.history())?;
     drop(boundary);
     partial.remove()?;

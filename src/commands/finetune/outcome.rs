@@ -7,7 +7,7 @@ use ndarray::{Array2, Axis};
 use serde_json::{Value, json};
 
 use super::boundary::Boundary;
-use super::job::Job;
+use super::job::{self, Job};
 use crate::cli::FinetuneArgs;
 use crate::commands::{provenance, to_stdout, write_json};
 use crate::counts::count;
@@ -48,7 +48,7 @@ impl Outcome {
         args: &FinetuneArgs,
         trainer: &mut Trainer,
         boundary: &Boundary,
-        frozen: Array2<f32>,
+        frozen: &Array2<f32>,
     ) -> Result<Self> {
         let labels = &boundary.split.held_out.labels;
         let measure = |p: &Array2<f32>| Metrics::new(&job.head.classes, labels, p.mapv(f64::from).view());
@@ -64,29 +64,28 @@ impl Outcome {
         };
         let fit = fit(job, args, trainer.history(), boundary, is_better);
         let snapshot = if is_better { trainer.best().cloned() } else { None };
-        let (head, trained, probabilities) = match snapshot {
+        let (head, tensors, probabilities) = match snapshot {
             Some(best) => {
-                let trained = named(trainer, &best);
+                let tensors = named(trainer, &best);
                 let (head, probabilities) = judged(job, trainer, boundary, &best)?;
-                (head, trained, probabilities)
+                (head, tensors, probabilities)
             }
             None => (job.head.clone(), Vec::new(), frozen.clone()),
         };
-        let (frozen_metrics, model) = (measure(&frozen), measure(&probabilities));
+        let (frozen_metrics, model) = (measure(frozen), measure(&probabilities));
         let right = |p: &Array2<f32>| -> Vec<bool> {
             p.rows().into_iter().zip(labels).map(|(row, label)| most_probable(row) == Some(*label)).collect()
         };
-        let test = McNemar::new(right(&frozen).into_iter().zip(right(&probabilities)));
+        let test = McNemar::new(right(frozen).into_iter().zip(right(&probabilities)));
         let mut head = Head { fit, ..head };
         if let Some(held_out) = &mut head.held_out
             && is_better
         {
             held_out.metrics = model.clone();
         }
-        head.fit["calibration_error_before"] = json!(frozen_metrics.calibration_error);
         Ok(Self {
             head,
-            trained,
+            trained: tensors,
             frozen: frozen_metrics,
             model,
             test,
@@ -176,6 +175,13 @@ impl Outcome {
         if let (Some(start), Some(Best { epoch, loss: Some(loss) })) = (self.start_loss, &self.best) {
             writeln!(out, "watched: loss {start:.4} before the first step, {loss:.4} after epoch {epoch}, the best")?;
         }
+        if !self.trained.is_empty() {
+            writeln!(
+                out,
+                "probabilities are calibrated by a temperature of {:.3}, on the images watched",
+                self.head.temperature
+            )?;
+        }
         writeln!(out)?;
         write!(out, "{}", self.model)
     }
@@ -245,7 +251,7 @@ fn fit(job: &Job, args: &FinetuneArgs, history: &History, boundary: &Boundary, i
         "freeze": args.freeze.to_string(),
         "rows": split.train.len(),
         "watched": split.watch.len(),
-        "class_weight": job.class_weight(args),
+        "class_weight": job::class_weight(args),
         "epochs": params.epochs,
         "best_epoch": history.best_epoch,
         "batch_size": params.batch_size,

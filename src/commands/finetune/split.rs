@@ -23,6 +23,8 @@ use crate::head::{Head, HeldOut};
 
 /// The part of the images learnt from that is watched, as in `fit-head --head dense`.
 const WATCHED: f64 = 0.15;
+/// What `fit-head` calls the images that it held out itself.
+const VALIDATION_SET: &str = "validation";
 /// What is held out where the head holds out nothing.
 const VALIDATION: f64 = 0.2;
 
@@ -48,21 +50,14 @@ impl Split {
         let all = Rows { candidates: accepted, labels };
         let of_head = held_out_by(head, dataset, &all)?;
         let is_fair = of_head.is_some();
-        let (learnt_from, held_out) = match of_head {
-            Some(positions) => {
-                ensure!(
-                    args.validation.is_none(),
-                    "--validation: the head holds out images of its own, by which both are judged; leave the flag away"
-                );
-                positions
-            }
-            None => {
-                console.say(
-                    "warning: the head holds out no images, so that it may have learnt from those that are held out now: on them it \
-                     looks better than it is. Fit it with --validation 0.2 for a fair comparison",
-                );
-                stratified_part(&all.labels, args.validation.unwrap_or(VALIDATION), args.seed)
-            }
+        let (learnt_from, held_out) = if let Some(positions) = of_head {
+            positions
+        } else {
+            console.say(
+                "warning: the head holds out no images, so that it may have learnt from those that are held out now: on them it \
+                 looks better than it is. Fit it with --validation 0.2 for a fair comparison",
+            );
+            stratified_part(&all.labels, args.validation.unwrap_or(VALIDATION), args.seed)
         };
         ensure!(!held_out.is_empty(), "no image is held out to tell how good the model is: raise --validation");
         let learnt_from = some(&all, &learnt_from);
@@ -95,6 +90,16 @@ impl Split {
             self.held_out.len()
         )
     }
+}
+
+/// Refuses `--validation` for a head that holds out images of its own.
+pub(super) fn require_no_part(head: &Head, args: &FinetuneArgs) -> Result<()> {
+    let holds_out = head.held_out.as_ref().is_some_and(|held_out| held_out.set == VALIDATION_SET);
+    ensure!(
+        !holds_out || args.validation.is_none(),
+        "--validation: the head holds out images of its own, by which both are judged; leave the flag away"
+    );
+    Ok(())
 }
 
 /// Refuses a folder whose classes are not the head's, and brings them into the head's order.
@@ -130,7 +135,7 @@ pub(super) fn take_classes_of(head: &Head, dataset: &mut Dataset) -> Result<()> 
 /// Which of the rows the head learnt from and which it held out, by position; none where it held out none, or nobody knows.
 fn held_out_by(head: &Head, dataset: &Dataset, all: &Rows) -> Result<Option<(Vec<usize>, Vec<usize>)>> {
     let Some(HeldOut { set, metrics, paths, .. }) = &head.held_out else { return Ok(None) };
-    if set != "validation" {
+    if set != VALIDATION_SET {
         return Ok(None);
     }
     let named: HashSet<&str> = paths.iter().map(String::as_str).collect();

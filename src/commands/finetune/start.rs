@@ -95,6 +95,8 @@ fn fit(rows: ArrayView2<'_, f32>, labels: &[usize], loss: &CrossEntropy, alpha: 
 /// What a row of each class has to count so that each class counts the same, and all rows together as many as they are.
 pub(super) fn balanced(labels: &[usize], classes: usize) -> Vec<f64> {
     let mut counts = vec![0_usize; classes];
-    labels.iter().for_each(|&label| counts[label] += 1);
+    for &label in labels {
+        counts[label] += 1;
+    }
     counts.iter().map(|&count| labels.len() as f64 / (classes * count.max(1)) as f64).collect()
 }
