@@ -7,7 +7,7 @@
 //! - [`Reference`]: node by node on stock candle tensors, on any device. It is the oracle of every other engine.
 //! - [`Cpu`]: planned, on kernels of our own; the one that is meant to be used where there is no GPU.
 //!
-//! [`EngineChoice`] opens the right one.
+//! [`EngineChoice`] opens the right one. What training changes is run by [`trainable`]'s interpreters instead.
 //!
 //! The borders are candle tensors. [`network_input`] makes the one that goes in.
 
@@ -17,6 +17,7 @@ mod device;
 mod global_average;
 mod input;
 mod reference;
+pub mod trainable;
 
 pub use choice::{EngineChoice, UnknownEngine};
 pub use cpu::Cpu;

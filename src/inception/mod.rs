@@ -6,7 +6,7 @@
 //! ```text
 //! v3 (the paper's table) ──▶ Network (a flat list of nodes) ──▶ engines, weights
 //!        ▲                            │
-//!     Variant                         └──▶ keras (the 311 numbered layers) ──▶ freeze
+//!     Variant                         └──▶ keras (the 311 numbered layers) ──▶ freeze ──▶ border
 //! ```
 //!
 //! Source: Szegedy, Vanhoucke, Ioffe, Shlens, Wojna, "Rethinking the Inception Architecture for Computer Vision", 2015
@@ -15,6 +15,7 @@
 //!
 //! This room knows numbers and names only: no tensor, no file.
 
+mod border;
 pub mod freeze;
 mod grid;
 pub mod keras;
@@ -22,6 +23,7 @@ mod network;
 mod v3;
 mod variant;
 
+pub use border::{Border, BorderGroup};
 pub use freeze::FreezePoint;
 pub use grid::Grid;
 pub use network::{Convolution, Network, Node, NodeId, Op, ShapeError, Window};

@@ -155,23 +155,34 @@ impl Network {
     #[must_use]
     pub fn until(&self, name: &str) -> Option<Self> {
         let last = self.nodes.iter().position(|node| node.name == name)?;
-        let mut needed = vec![false; last + 1];
-        needed[last] = true;
-        for id in (0..=last).rev() {
+        Some(self.until_all(&[last]))
+    }
+
+    /// The network cut after several nodes of one map size: it gives their activations, one node's channels after the other's,
+    /// by a concatenation of its own, `border`, where they are more than one. Nodes that the cut does not need are left out.
+    #[must_use]
+    pub fn until_all(&self, ends: &[NodeId]) -> Self {
+        let mut needed = vec![false; self.nodes.len()];
+        for &end in ends {
+            needed[end] = true;
+        }
+        for id in (0..self.nodes.len()).rev() {
             if needed[id] {
-                for &input in &self.nodes[id].inputs {
-                    needed[input] = true;
-                }
+                self.nodes[id].inputs.iter().for_each(|&input| needed[input] = true);
             }
         }
-        let mut renumbered = vec![0; last + 1];
+        let mut renumbered = vec![0; self.nodes.len()];
         let mut nodes = Vec::new();
-        for (id, node) in self.nodes[..=last].iter().enumerate().filter(|&(id, _)| needed[id]) {
+        for (id, node) in self.nodes.iter().enumerate().filter(|&(id, _)| needed[id]) {
             renumbered[id] = nodes.len();
             let inputs = node.inputs.iter().map(|&input| renumbered[input]).collect();
             nodes.push(Node { inputs, ..node.clone() });
         }
-        Some(Self { variant: self.variant, nodes })
+        if ends.len() > 1 {
+            let inputs = ends.iter().map(|&end| renumbered[end]).collect();
+            nodes.push(Node { name: "border".to_owned(), block: "border", keras: None, op: Op::Concat, inputs });
+        }
+        Self { variant: self.variant, nodes }
     }
 
     /// `[channels, height, width]` of every node's result for an image of `[height, width]`; pooled features are

@@ -1,0 +1,156 @@
+//! Interpreters of the part of a network that training changes.
+//!
+//! ```text
+//! maps that cross ─▶ Trainable ─▶ features [batch, 2048] ─▶ head ─▶ loss
+//!  the border           │  ▲                                 │
+//!                       │  ╰── backward: by the features ◀───╯
+//!                       ▼
+//!               values and gradients, flat ─▶ an optimiser, a checkpoint
+//! ```
+//!
+//! Where the frozen part ends is [`Border`]'s business; the frozen part itself is run by any [`Engine`](super::Engine), on
+//! [`Border::trunks`]. A [`Trainable`] takes what that gave, channels last ([`channels_last`]), and knows neither heads nor losses
+//! nor optimisers: it gives features, takes the gradient by the features, and hands its parameters as one flat vector to
+//! whoever wants to change them.
+//!
+//! - [`Plain`]: stock candle tensors and candle's own differentiation, on any device; the oracle of others.
+//!
+//! [`open_trainable`] opens the right one.
+
+pub mod operations;
+mod plain;
+
+pub use plain::Plain;
+
+use std::ops::Range;
+
+use candle_core::{DType, Device, Result, Tensor};
+
+use crate::inception::freeze::FreezeError;
+use crate::inception::{Border, FreezePoint, Network, Variant};
+use crate::weights::Weights;
+
+/// The part of a network past a border, with parameters that training changes.
+pub trait Trainable: Send {
+    /// What is trained, and what has to be brought.
+    fn border(&self) -> &Border;
+
+    /// Maps what crosses the border to features `[batch, 2048]`, float32. `maps` has a tensor for each of the border's groups, in
+    /// their order: `[batch, height, width, channels]`, float32, contiguous, on [`Self::device`].
+    ///
+    /// With [`Pass::Train`] it keeps what [`Self::backward`] needs and, with [`BatchNorm::Train`], uses the batch's statistics and
+    /// updates the running ones. With [`Pass::Evaluate`] it keeps nothing and changes nothing.
+    ///
+    /// # Errors
+    /// Those of candle: maps of other shapes, a device out of memory.
+    fn features(&mut self, maps: &[Tensor], pass: Pass) -> Result<Tensor>;
+
+    /// Adds to the gradients those of the last `features(.., Pass::Train)`, given the gradient of the loss by the features,
+    /// `[batch, 2048]`. What that pass kept is then let go.
+    ///
+    /// # Errors
+    /// Where there was no such pass since the last call; those of candle.
+    fn backward(&mut self, by_features: &Tensor) -> Result<()>;
+
+    /// Name, shape and place in the flat vectors of every trained parameter, in the order of the network's nodes, and of a node in
+    /// the order kernel, gamma where there is one, beta.
+    fn parameters(&self) -> &[Parameter];
+
+    /// Hands all values and all gradients, flat, to a rule that may change both: an optimiser, which also sets the gradients back to
+    /// zero, or a checkpoint.
+    ///
+    /// # Errors
+    /// Those of candle.
+    fn update(&mut self, rule: &mut dyn FnMut(&mut [f32], &mut [f32])) -> Result<()>;
+
+    /// Likewise the running means and variances of the batch norms that train with the batch's statistics: none with
+    /// [`BatchNorm::Frozen`].
+    ///
+    /// # Errors
+    /// Those of candle.
+    fn update_statistics(&mut self, rule: &mut dyn FnMut(&mut [f32])) -> Result<()>;
+
+    /// Name, shape and place in that vector of every running mean and variance.
+    fn statistics(&self) -> &[Parameter];
+
+    /// Where it runs, and where its inputs are to be.
+    fn device(&self) -> &Device;
+}
+
+/// A tensor that is part of a flat vector.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parameter {
+    /// torchvision's: `Mixed_7c.branch1x1.conv.weight`, `.bn.weight`, `.bn.bias`, `.bn.running_mean`, `.bn.running_var`.
+    pub name: String,
+    /// In torchvision's order: a kernel is `[out, in, height, width]`.
+    pub shape: Vec<usize>,
+    /// Its numbers in the flat vector, row-major.
+    pub range: Range<usize>,
+}
+
+/// What features are computed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pass {
+    /// To learn from.
+    Train,
+    /// To look at.
+    Evaluate,
+}
+
+/// What the batch norms past the border normalise by. Those of frozen layers always use their running statistics.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum BatchNorm {
+    /// The running statistics, which stay as they are. Beta, and gamma where there is one, are trained.
+    Frozen,
+    /// The batch's own mean and (biased) variance; the running ones follow as PyTorch has it, `(1 - momentum) * running +
+    /// momentum * batch` with the unbiased variance.
+    Train {
+        /// The share of the new; PyTorch's default is 0.1.
+        momentum: f64,
+    },
+}
+
+/// Why a network cannot be trained.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainableError {
+    /// The network has no such freeze point.
+    #[error(transparent)]
+    Freeze(#[from] FreezeError),
+    /// The weights belong to another network.
+    #[error("weights of the variant {weights} in a network of the variant {network}")]
+    Variant {
+        /// Of the network.
+        network: Variant,
+        /// Of the weights.
+        weights: Variant,
+    },
+    /// candle refused.
+    #[error(transparent)]
+    Candle(#[from] candle_core::Error),
+}
+
+/// Prepares the part of a network past a freeze point for training, by the fastest interpreter for the device.
+///
+/// # Errors
+/// Where the network has no such freeze point or the weights are of another variant; those of candle.
+pub fn open_trainable(
+    network: &Network,
+    weights: &Weights,
+    freeze: &FreezePoint,
+    batch_norm: BatchNorm,
+    device: &Device,
+) -> std::result::Result<Box<dyn Trainable>, TrainableError> {
+    Ok(Box::new(Plain::new(network, weights, freeze, batch_norm, device, DType::F32)?))
+}
+
+/// What an [`Engine`](super::Engine) gives of a trunk, as a [`Trainable`] takes it: `[batch, channels, height, width]`, or features
+/// `[batch, channels]`, to `[batch, height, width, channels]`, contiguous.
+///
+/// # Errors
+/// Those of candle: a tensor of another rank.
+pub fn channels_last(result: &Tensor) -> Result<Tensor> {
+    if let [batch, channels] = *result.dims() {
+        return result.reshape((batch, 1, 1, channels));
+    }
+    result.permute((0, 2, 3, 1))?.contiguous()
+}
