@@ -82,14 +82,18 @@ def fnv1a_64(text):
     return value
 
 
-def splitmix_units(seed, count):
-    """The first `count` outputs of splitmix64 as float32 in [0, 1): the upper 24 bits, so the conversion is exact."""
+def splitmix(seed, count):
+    """The first `count` outputs of splitmix64."""
     index = np.arange(1, count + 1, dtype=np.uint64)
     z = np.uint64(seed) + index * np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    z = z ^ (z >> np.uint64(31))
-    return (z >> np.uint64(40)).astype(np.float32) / np.float32(2**24)
+    return z ^ (z >> np.uint64(31))
+
+
+def splitmix_units(seed, count):
+    """The same as float32 in [0, 1): the upper 24 bits, so the conversion is exact."""
+    return (splitmix(seed, count) >> np.uint64(40)).astype(np.float32) / np.float32(2**24)
 
 
 def seeded_tensor(name, shape):

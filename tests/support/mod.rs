@@ -12,6 +12,8 @@
 pub mod browser;
 pub mod heads;
 pub mod judged_heads;
+pub mod operation_goldens;
+pub mod sketch;
 
 use std::path::{Path, PathBuf};
 
@@ -59,16 +61,39 @@ pub fn cosine(a: &[f32], b: &[f32]) -> f64 {
     dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
 }
 
-/// A number of the seeded weights: element `index` of the tensor `name`, as `scripts/golden_network.py` defines it.
-pub fn seeded_number(name: &str, shape: &[usize], index: usize) -> f32 {
-    let seed = name
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
+/// The metadata of a golden file.
+pub fn golden_metadata(name: &str) -> std::collections::HashMap<String, String> {
+    let bytes = std::fs::read(under_tests("golden").join(name)).unwrap();
+    safetensors::SafeTensors::read_metadata(&bytes).unwrap().1.metadata().clone().unwrap()
+}
+
+/// The seed that belongs to a name, as `scripts/golden_network.py` defines it.
+pub fn seed_of(name: &str) -> u64 {
+    name.bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
+}
+
+/// Output `index` of the generator of that script.
+pub fn splitmix(seed: u64, index: usize) -> u64 {
     let mut z = seed.wrapping_add((index as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^= z >> 31;
-    let u = (z >> 40) as f32 / (1 << 24) as f32;
+    z ^ (z >> 31)
+}
+
+/// Its first numbers in [0, 1), exact, by the name that the seed belongs to.
+pub fn units(name: &str) -> impl Iterator<Item = f32> + use<> {
+    let seed = seed_of(name);
+    (0..).map(move |index| (splitmix(seed, index) >> 40) as f32 / (1 << 24) as f32)
+}
+
+/// A number of the seeded weights: element `index` of the tensor `name`, as `scripts/golden_network.py` defines it.
+pub fn seeded_number(name: &str, shape: &[usize], index: usize) -> f32 {
+    seeded_by(name, shape, units(name).nth(index).unwrap())
+}
+
+/// The number of the seeded weights that a number in [0, 1) makes.
+fn seeded_by(name: &str, shape: &[usize], u: f32) -> f32 {
     match name.rsplit_once('.').unwrap() {
         (conv, "weight") if conv.ends_with("conv") => {
             let fan_in: usize = shape[1..].iter().product();
@@ -83,8 +108,8 @@ pub fn seeded_number(name: &str, shape: &[usize], index: usize) -> f32 {
 pub fn seeded_weights(variant: Variant) -> Vec<u8> {
     let tensors: Vec<(String, Tensor)> = expected_tensors(&Network::new(variant))
         .map(|(name, shape)| {
-            let numbers: Vec<f32> =
-                (0..shape.iter().product()).map(|index| seeded_number(&name, &shape, index)).collect();
+            let units = units(&name).take(shape.iter().product());
+            let numbers: Vec<f32> = units.map(|u| seeded_by(&name, &shape, u)).collect();
             let tensor = Tensor::from_vec(numbers, shape, &Device::Cpu).unwrap();
             (name, tensor)
         })
