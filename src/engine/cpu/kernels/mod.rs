@@ -18,7 +18,7 @@ mod filter;
 mod matrix_product;
 mod window;
 
-pub use filter::{InputTransform, OutputTransform};
+pub use filter::{GradientTransform, InputTransform, OutputTransform, Steps};
 pub use matrix_product::{Lie, MatrixProduct};
 pub use window::{Reduce, WindowReduction};
 
@@ -52,6 +52,12 @@ pub trait Kernels: Send + Sync {
     /// # Safety
     /// Pointers and lengths are as [`OutputTransform`] says.
     unsafe fn output_transform(&self, job: &OutputTransform<'_>);
+
+    /// The transform of the result's gradient, for the gradient of the kernel.
+    ///
+    /// # Safety
+    /// Pointers and lengths are as [`GradientTransform`] says.
+    unsafe fn gradient_transform(&self, job: &GradientTransform<'_>);
 
     /// Maxima or means of windows.
     ///
@@ -136,6 +142,10 @@ impl<S: Simd, const M: usize, const V: usize> Kernels for Family<S, M, V> {
 
     unsafe fn output_transform(&self, job: &OutputTransform<'_>) {
         self.0.vectorize(filter::RunOutput(job));
+    }
+
+    unsafe fn gradient_transform(&self, job: &GradientTransform<'_>) {
+        self.0.vectorize(filter::RunGradient(job));
     }
 
     unsafe fn window(&self, job: &WindowReduction<'_>) {
