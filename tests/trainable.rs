@@ -13,6 +13,7 @@ mod support;
 use std::collections::HashMap;
 
 use candle_core::{DType, Device, Tensor};
+use headstock::engine::cpu::training::Training;
 use headstock::engine::trainable::{BatchNorm, Pass, Plain, Trainable, channels_last, operations};
 use headstock::engine::{Cpu, Engine};
 use headstock::image::Preset;
@@ -29,9 +30,14 @@ const BATCH: [usize; 2] = [0, 2];
 
 /// What opens the engines that are held to the goldens, by name.
 type Open = fn(&Network, &Weights, &FreezePoint, BatchNorm) -> Box<dyn Trainable>;
-const ENGINES: [(&str, Open); 1] = [("plain", |network, weights, freeze, batch_norm| {
-    Box::new(Plain::new(network, weights, freeze, batch_norm, &Device::Cpu, DType::F32).unwrap())
-})];
+const ENGINES: [(&str, Open); 2] = [
+    ("plain", |network, weights, freeze, batch_norm| {
+        Box::new(Plain::new(network, weights, freeze, batch_norm, &Device::Cpu, DType::F32).unwrap())
+    }),
+    ("planned", |network, weights, freeze, batch_norm| {
+        Box::new(Training::new(network, weights, freeze, batch_norm).unwrap())
+    }),
+];
 
 /// Weights and input pixels of a variant: the network of the binary, or the seeded one.
 fn of_variant(variant: Variant) -> (Weights, Tensor) {
@@ -361,14 +367,16 @@ fn batch_norm_of_the_batch_and_its_running_statistics_train_as_in_pytorch() {
 
 #[test]
 fn gradients_are_those_of_float64_where_no_unit_is_too_close_to_zero() {
-    for (variant, batch_norm) in [
-        (Variant::Tf2015, BatchNorm::Frozen),
-        (Variant::Torchvision, BatchNorm::Frozen),
-        (Variant::Torchvision, BatchNorm::Train { momentum: 0.1 }),
+    // Where the batch's statistics are used, a layer's rounding moves all units of the next one: only behind few layers are there
+    // inputs with no unit too close.
+    for (variant, batch_norm, cut) in [
+        (Variant::Tf2015, BatchNorm::Frozen, CUT),
+        (Variant::Torchvision, BatchNorm::Frozen, CUT),
+        (Variant::Torchvision, BatchNorm::Train { momentum: 0.1 }, FreezePoint::Layers(229)),
     ] {
         let (weights, three) = of_variant(variant);
         let network = Network::new(variant);
-        let mut oracle = Plain::new(&network, &weights, &CUT, batch_norm, &Device::Cpu, DType::F64).unwrap();
+        let mut oracle = Plain::new(&network, &weights, &cut, batch_norm, &Device::Cpu, DType::F64).unwrap();
         // Small images have few units; should one of them be too close, the others of five still speak for the engine.
         let side = if batch_norm == BatchNorm::Frozen { 107 } else { 139 };
         let inputs: Vec<Vec<Tensor>> = (0..5)
@@ -387,7 +395,7 @@ fn gradients_are_those_of_float64_where_no_unit_is_too_close_to_zero() {
         };
         let expected: Vec<_> = inputs.iter().map(|maps| of_input(&mut oracle, maps)).collect();
         for (engine, open) in ENGINES {
-            let mut trainable = open(&network, &weights, &CUT, batch_norm);
+            let mut trainable = open(&network, &weights, &cut, batch_norm);
             let mut errors: Vec<f64> = Vec::new();
             for (maps, expected) in inputs.iter().zip(&expected) {
                 let found = of_input(trainable.as_mut(), maps);
@@ -398,8 +406,8 @@ fn gradients_are_those_of_float64_where_no_unit_is_too_close_to_zero() {
                 errors.push(expected.iter().map(error).fold(0.0, f64::max));
             }
             errors.sort_by(f64::total_cmp);
-            println!("{variant}, {batch_norm:?}, {engine}: {errors:?}");
-            assert!(errors[2] < 1e-4, "{variant}, {batch_norm:?}, {engine}: relative L2 {errors:?}");
+            println!("{variant}, {batch_norm:?}, {cut}, {engine}: {errors:?}");
+            assert!(errors[2] < 1e-4, "{variant}, {batch_norm:?}, {cut}, {engine}: relative L2 {errors:?}");
         }
     }
 }

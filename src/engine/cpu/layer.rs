@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "makes maps of slices")]
 
 use super::algorithm::Algorithm;
-use super::convolution::{Block, Convolution, Numbers};
+use super::convolution::{Block, Convolution, KernelView, Numbers};
 use super::kernels::{Instructions, Kernels};
 use super::map::Map;
 use super::memory::Memory;
@@ -34,6 +34,7 @@ impl Layer {
         if kernel.len() != shape.kernel_len() || bias.len() != shape.out_channels || !algorithm.suits(&shape) {
             return None;
         }
+        let kernel = &KernelView::new(&shape, kernel);
         let numbers = Numbers { kernel, bias, floor: 0.0, accumulate: false };
         let convolutions = Convolution::all(shape, algorithm, numbers, kernels.as_ref());
         let values = convolutions.iter().map(Convolution::scratch).max().unwrap_or(0);

@@ -24,6 +24,7 @@ mod pool;
 mod program;
 mod scratch;
 mod shelf;
+pub mod training;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

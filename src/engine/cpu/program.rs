@@ -12,7 +12,7 @@ use candle_core::{Result, bail};
 use rayon::prelude::*;
 
 use super::algorithm::Algorithm;
-use super::convolution::{Convolution, Numbers};
+use super::convolution::{Convolution, KernelView, Numbers};
 use super::kernels::{Kernels, Reduce};
 use super::memory::Memory;
 use super::pool::Pool;
@@ -137,20 +137,12 @@ impl Task {
         Ok(match *self {
             Self::Convolution(id) => {
                 let Folded { kernel, bias } = weights_of(&nodes[id], weights)?.folded()?;
-                convolution(
-                    &nodes[id],
-                    Numbers { kernel: &kernel, bias: &bias, floor: 0.0, accumulate: false },
-                    kernels,
-                )?
+                convolution(&nodes[id], &kernel, &bias, 0.0, kernels)?
             }
             Self::Linear(id) => {
                 let Folded { kernel, bias } = weights_of(&nodes[id], weights)?.folded()?;
                 let bias = vec![0.0; bias.len()];
-                convolution(
-                    &nodes[id],
-                    Numbers { kernel: &kernel, bias: &bias, floor: none, accumulate: false },
-                    kernels,
-                )?
+                convolution(&nodes[id], &kernel, &bias, none, kernels)?
             }
             Self::PoolOf { pool, convolution } => {
                 let bias = weights_of(&nodes[convolution], weights)?.folded_bias()?;
@@ -164,8 +156,10 @@ impl Task {
     }
 }
 
-fn convolution(node: &Node, numbers: Numbers<'_>, kernels: &dyn Kernels) -> Result<Work> {
+fn convolution(node: &Node, kernel: &[f32], bias: &[f32], floor: f32, kernels: &dyn Kernels) -> Result<Work> {
     let Op::Convolution(shape) = node.op else { bail!("{} is no convolution", node.name) };
+    let kernel = &KernelView::new(&shape, kernel);
+    let numbers = Numbers { kernel, bias, floor, accumulate: false };
     Ok(Work::Convolutions(Convolution::all(shape, Algorithm::of(&shape), numbers, kernels)))
 }
 
@@ -183,7 +177,8 @@ fn weights_of<'a>(node: &Node, weights: &'a Weights) -> Result<&'a ConvolutionWe
     Ok(convolution)
 }
 
-fn channels(nodes: &[Node]) -> Vec<usize> {
+/// Channels of each node's result.
+pub fn channels(nodes: &[Node]) -> Vec<usize> {
     let mut channels: Vec<usize> = Vec::with_capacity(nodes.len());
     for node in nodes {
         let of_inputs = node.inputs.iter().map(|&input| channels[input]);
@@ -198,7 +193,7 @@ fn channels(nodes: &[Node]) -> Vec<usize> {
 }
 
 /// Average pools whose only reader is a 1x1 convolution, and that keep the size.
-fn pooled_before(nodes: &[Node]) -> Vec<bool> {
+pub fn pooled_before(nodes: &[Node]) -> Vec<bool> {
     let readers = |id: NodeId| nodes.iter().filter(move |node| node.inputs.contains(&id));
     let keeps = |window: &Window| window.stride == 1 && (0..2).all(|i| window.kernel[i] == 2 * window.padding[i] + 1);
     let is_1x1 =

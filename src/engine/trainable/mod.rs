@@ -14,6 +14,7 @@
 //! whoever wants to change them.
 //!
 //! - [`Plain`]: stock candle tensors and candle's own differentiation, on any device; the oracle of others.
+//! - [`Training`]: the planned engine in both directions, on CPUs.
 //!
 //! [`open_trainable`] opens the right one.
 
@@ -26,6 +27,7 @@ use std::ops::Range;
 
 use candle_core::{DType, Device, Result, Tensor};
 
+use super::cpu::training::Training;
 use crate::inception::freeze::FreezeError;
 use crate::inception::{Border, FreezePoint, Network, Variant};
 use crate::weights::Weights;
@@ -140,6 +142,9 @@ pub fn open_trainable(
     batch_norm: BatchNorm,
     device: &Device,
 ) -> std::result::Result<Box<dyn Trainable>, TrainableError> {
+    if device.is_cpu() {
+        return Ok(Box::new(Training::new(network, weights, freeze, batch_norm)?));
+    }
     Ok(Box::new(Plain::new(network, weights, freeze, batch_norm, device, DType::F32)?))
 }
 

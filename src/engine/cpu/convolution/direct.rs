@@ -5,7 +5,7 @@ use super::super::kernels::Kernels;
 use super::super::map::Map;
 use super::super::scratch::Scratch;
 use super::pointwise::Pointwise;
-use super::{Block, Numbers};
+use super::{Block, KernelView, Numbers};
 use crate::inception::Convolution;
 
 pub(super) struct Direct {
@@ -16,6 +16,10 @@ pub(super) struct Direct {
 impl Direct {
     pub(super) fn new(shape: &Convolution, numbers: Numbers<'_>, kernels: &dyn Kernels) -> Self {
         Self { rows: Pointwise::new(shape, numbers, kernels) }
+    }
+
+    pub(super) fn refill(&mut self, kernel: &KernelView<'_>, bias: Option<&[f32]>) {
+        self.rows.refill(kernel, bias);
     }
 
     pub(super) fn scratch(&self) -> usize {

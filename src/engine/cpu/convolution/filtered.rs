@@ -2,12 +2,12 @@
 
 use rayon::prelude::*;
 
-use super::super::kernels::{InputTransform, Kernels, Lie, MatrixProduct, OutputTransform};
+use super::super::kernels::{InputTransform, Kernels, Lie, MatrixProduct, OutputTransform, Steps};
 use super::super::map::Map;
 use super::super::memory::Memory;
 use super::super::minimal_filtering::MinimalFilter;
 use super::super::scratch::Scratch;
-use super::{Block, Numbers, in_panels};
+use super::{Block, KernelView, Numbers, in_panels};
 use crate::inception::Convolution;
 
 /// Numbers at the points of a block, before and after the product, which are to stay in the second cache; so long as it is
@@ -50,11 +50,20 @@ impl Filtered {
         let (points, outputs) = (along(filter.points()), along(filter.outputs));
         let bias = in_panels(numbers.bias, panel);
         let no_bias = Memory::zeroed(bias.len());
-        let weights = transform_kernels(shape, &filter, points, numbers.kernel, panel);
+        let places = points[0] * points[1];
+        let mut weights = Memory::zeroed(places * shape.out_channels.next_multiple_of(panel) * shape.in_channels);
+        transform_kernels(&mut weights, &filter, points, numbers.kernel, panel);
         let of_tile = points[0] * points[1] * (shape.in_channels + shape.out_channels);
         let most = (BLOCK / of_tile / tile).clamp(FEW, MANY) * tile;
         let Numbers { floor, accumulate, .. } = numbers;
         Self { filter, weights, bias, no_bias, floor, accumulate, points, outputs, most, tile, panel }
+    }
+
+    pub(super) fn refill(&mut self, kernel: &KernelView<'_>, bias: Option<&[f32]>) {
+        transform_kernels(&mut self.weights, &self.filter, self.points, kernel, self.panel);
+        if let Some(bias) = bias {
+            self.bias[..bias.len()].copy_from_slice(bias);
+        }
     }
 
     pub(super) fn scratch(&self, shape: &Convolution) -> usize {
@@ -128,7 +137,7 @@ impl Filtered {
             pixels: inputs,
             channels: shape.in_channels,
             values: before.as_mut_ptr(),
-            step,
+            steps: Steps { place: step, panel: shape.in_channels, next_panel: 0, tile: shape.in_channels },
         };
         // SAFETY: each pixel is one of the input or zeros; the values have room for all places.
         unsafe { kernels.input_transform(&job) }
@@ -172,47 +181,49 @@ impl Filtered {
 
 /// G g of each pair of channels, [places, panels, in, panel].
 fn transform_kernels(
-    shape: &Convolution,
+    weights: &mut [f32],
     filter: &MinimalFilter,
     points: [usize; 2],
-    kernel: &[f32],
+    kernel: &KernelView<'_>,
     panel: usize,
-) -> Memory {
-    let [out, channels, height, width] = shape.kernel_shape();
-    let (places, panels) = (points[0] * points[1], out.div_ceil(panel));
+) {
+    let [out, channels] = kernel.channels();
+    let panels = out.div_ceil(panel);
     let along = |points: usize| if points == 1 { vec![vec![1.0]] } else { filter.kernel_transform() };
     let transforms = [along(points[0]), along(points[1])];
-    let mut weights = Memory::zeroed(places * panels * channels * panel);
     // By panel and place: a panel's places lie far apart.
-    let mut by_panel: Vec<Vec<&mut [f32]>> = (0..panels).map(|_| Vec::with_capacity(places)).collect();
+    let mut by_panel: Vec<Vec<&mut [f32]>> = (0..panels).map(|_| Vec::with_capacity(points[0] * points[1])).collect();
     for (position, block) in weights.chunks_exact_mut(channels * panel).enumerate() {
         by_panel[position % panels].push(block);
     }
-    let kernels = kernel.par_chunks(panel * channels * height * width);
-    by_panel.into_par_iter().zip(kernels).for_each(|(mut blocks, kernels)| {
-        pulp::Arch::new().dispatch(|| transform_panel(&transforms, [channels, height, width], kernels, &mut blocks));
+    by_panel.into_par_iter().enumerate().for_each(|(position, mut blocks)| {
+        let first = position * panel;
+        let outs = [first, out.min(first + panel)];
+        pulp::Arch::new().dispatch(|| transform_panel(&transforms, kernel, outs, &mut blocks));
     });
-    weights
 }
 
-/// G g of one panel's kernels, along one axis after the other, all kernels of a pair of taps at a time.
+/// G g of one panel's kernels, those from one output channel to another, along one axis after the other, all kernels of a pair
+/// of taps at a time.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "only what is inlined is compiled for the instructions of its caller")]
 fn transform_panel(
     [vertical, horizontal]: &[Vec<Vec<f64>>; 2],
-    [channels, height, width]: [usize; 3],
-    kernels: &[f32],
+    kernel: &KernelView<'_>,
+    [first, last]: [usize; 2],
     blocks: &mut [&mut [f32]],
 ) {
-    let of_kernel = channels * height * width;
+    let [_, channels] = kernel.channels();
     let panel = blocks[0].len() / channels;
+    let (height, width) = (vertical[0].len(), horizontal[0].len());
     let mut taps = vec![0.0_f64; height * width * panel];
     let mut half = vec![0.0_f64; vertical.len() * width * panel];
     let mut value = vec![0.0_f64; panel];
     for channel in 0..channels {
-        for (o, kernel) in kernels.chunks_exact(of_kernel).enumerate() {
-            for (tap, &weight) in kernel[channel * height * width..][..height * width].iter().enumerate() {
-                taps[tap * panel + o] = f64::from(weight);
+        for o in 0..last - first {
+            let (numbers, scale) = kernel.pair(first + o, channel);
+            for (tap, &at) in kernel.taps().iter().enumerate() {
+                taps[tap * panel + o] = f64::from(numbers[at] * scale);
             }
         }
         for (i, row) in vertical.iter().enumerate() {

@@ -6,6 +6,7 @@
 
 mod direct;
 mod filtered;
+mod kernel_view;
 mod phases;
 mod pointwise;
 mod strassen;
@@ -20,7 +21,8 @@ use super::scratch::Scratch;
 use crate::inception;
 use direct::Direct;
 use filtered::Filtered;
-use phases::Phase;
+pub use kernel_view::KernelView;
+pub use phases::Phase;
 use pointwise::Pointwise;
 use strassen::Strassen;
 
@@ -50,6 +52,10 @@ pub struct Convolution {
     shape: inception::Convolution,
     /// Which pixels of the input it sees.
     phase: Phase,
+    /// Which taps of the kernel it has, where it does not have all.
+    taps: Option<Vec<usize>>,
+    /// Whether it brings the bias.
+    has_bias: bool,
 }
 
 enum Ready {
@@ -63,7 +69,7 @@ enum Ready {
 #[derive(Clone, Copy)]
 pub struct Numbers<'a> {
     /// `[out, in, height, width]`.
-    pub kernel: &'a [f32],
+    pub kernel: &'a KernelView<'a>,
     /// `[out]`.
     pub bias: &'a [f32],
     /// 0 for ReLU, minus infinity for none.
@@ -80,13 +86,56 @@ impl Convolution {
         numbers: Numbers<'_>,
         kernels: &dyn Kernels,
     ) -> Vec<Self> {
-        let one = |ready| vec![Self { ready, shape, phase: Phase::WHOLE }];
-        match algorithm {
-            Algorithm::Direct => one(Ready::Direct(Direct::new(&shape, numbers, kernels))),
-            Algorithm::Pointwise => one(Ready::Pointwise(Pointwise::new(&shape, numbers, kernels))),
-            Algorithm::Filtered { filter } => one(Ready::Filtered(Filtered::new(&shape, filter, numbers, kernels))),
-            Algorithm::Strassen => one(Ready::Strassen(Strassen::new(&shape, numbers, kernels))),
-            Algorithm::Phases => phases::convolutions(&shape, numbers, kernels),
+        if algorithm == Algorithm::Phases {
+            return phases::convolutions(&shape, numbers, kernels);
+        }
+        vec![Self::of(shape, algorithm, numbers, kernels)]
+    }
+
+    /// One convolution over all pixels, by an algorithm of one.
+    fn of(shape: inception::Convolution, algorithm: Algorithm, numbers: Numbers<'_>, kernels: &dyn Kernels) -> Self {
+        let ready = match algorithm {
+            Algorithm::Pointwise => Ready::Pointwise(Pointwise::new(&shape, numbers, kernels)),
+            Algorithm::Filtered { filter } => Ready::Filtered(Filtered::new(&shape, filter, numbers, kernels)),
+            Algorithm::Strassen => Ready::Strassen(Strassen::new(&shape, numbers, kernels)),
+            Algorithm::Direct | Algorithm::Phases => Ready::Direct(Direct::new(&shape, numbers, kernels)),
+        };
+        Self { ready, shape, phase: Phase::WHOLE, taps: None, has_bias: true }
+    }
+
+    /// A convolution of stride 1 with some taps of a kernel, whose result may be pixels that lie apart.
+    pub fn of_taps(
+        shape: inception::Convolution,
+        taps: Vec<usize>,
+        numbers: Numbers<'_>,
+        kernels: &dyn Kernels,
+    ) -> Self {
+        let kernel = numbers.kernel.select(&taps);
+        let algorithm = match Algorithm::of(&shape) {
+            filtered @ Algorithm::Filtered { .. } => filtered,
+            // Its pixels lie apart: they are gathered.
+            _ => Algorithm::Direct,
+        };
+        let numbers = Numbers { kernel: &kernel, ..numbers };
+        Self { taps: Some(taps), ..Self::of(shape, algorithm, numbers, kernels) }
+    }
+
+    /// Lays other weights out, where the old ones were; without a bias, the old one stays.
+    pub fn refill(&mut self, kernel: &KernelView<'_>, bias: Option<&[f32]>) {
+        let part;
+        let kernel = match &self.taps {
+            None => kernel,
+            Some(taps) => {
+                part = kernel.select(taps);
+                &part
+            }
+        };
+        let bias = bias.filter(|_| self.has_bias);
+        match &mut self.ready {
+            Ready::Direct(direct) => direct.refill(kernel, bias),
+            Ready::Pointwise(pointwise) => pointwise.refill(kernel, bias),
+            Ready::Filtered(filtered) => filtered.refill(kernel, bias),
+            Ready::Strassen(strassen) => strassen.refill(kernel, bias),
         }
     }
 

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::super::kernels::{Kernels, Lie, MatrixProduct};
 use super::super::map::Map;
 use super::super::memory::Memory;
-use super::{Block, Numbers, in_panels};
+use super::{Block, KernelView, Numbers, in_panels};
 use crate::inception::Convolution;
 
 /// Numbers of the rows of a block, at most: they are read once a panel, and are to stay in the second cache.
@@ -20,6 +20,8 @@ const CHAIN: usize = 512;
 pub(super) struct Pointwise {
     /// [panels, depth, panel].
     weights: Memory,
+    /// Output channels of a panel.
+    panel: usize,
     bias: Memory,
     floor: f32,
     accumulate: bool,
@@ -37,8 +39,11 @@ impl Pointwise {
         let (panel, tile) = (kernels.panel(), kernels.tile());
         let [_, channels, height, width] = shape.kernel_shape();
         let depth = channels * height * width;
+        let mut weights = Memory::zeroed(shape.out_channels.next_multiple_of(panel) * depth);
+        lay_out(&mut weights, numbers.kernel, panel);
         Self {
-            weights: weights_in_panels(numbers.kernel, [channels, height * width, panel]),
+            weights,
+            panel,
             bias: in_panels(numbers.bias, panel),
             floor: numbers.floor,
             accumulate: numbers.accumulate,
@@ -46,6 +51,13 @@ impl Pointwise {
             depth,
             block: (BLOCK / depth / tile).clamp(4, 16) * tile,
             tile,
+        }
+    }
+
+    pub(super) fn refill(&mut self, kernel: &KernelView<'_>, bias: Option<&[f32]>) {
+        lay_out(&mut self.weights, kernel, self.panel);
+        if let Some(bias) = bias {
+            self.bias[..bias.len()].copy_from_slice(bias);
         }
     }
 
@@ -112,24 +124,26 @@ impl Pointwise {
     }
 }
 
-/// [out, in, taps] to [panels, taps, in, panel], zeros past the last channel.
-pub(super) fn weights_in_panels(kernels: &[f32], [channels, taps, panel]: [usize; 3]) -> Memory {
-    let of_kernel = channels * taps;
-    let mut weights = Memory::zeroed((kernels.len() / of_kernel).next_multiple_of(panel) * of_kernel);
-    let panels = weights.par_chunks_exact_mut(of_kernel * panel).zip(kernels.par_chunks(of_kernel * panel));
-    panels.for_each(|(weights, kernels)| lay_out(weights, kernels, [channels, taps, panel]));
-    weights
+/// [out, in, taps] to [panels, taps, in, panel]; what is past the last channel stays as it is.
+fn lay_out(weights: &mut [f32], kernel: &KernelView<'_>, panel: usize) {
+    let [_, channels] = kernel.channels();
+    let of_panel = kernel.taps().len() * channels * panel;
+    weights.par_chunks_exact_mut(of_panel).enumerate().for_each(|(position, weights)| {
+        lay_out_panel(weights, kernel, position * panel, panel);
+    });
 }
 
-/// [out, channels, taps] to [taps, channels, panel]: a few channels of all kernels after the other, so that neither side
-/// wanders through memory.
-fn lay_out(weights: &mut [f32], kernels: &[f32], [channels, taps, panel]: [usize; 3]) {
+/// The panel from a channel on, [taps, in, panel]: a few channels of all kernels after the other, so that neither side wanders
+/// through memory.
+fn lay_out_panel(weights: &mut [f32], kernel: &KernelView<'_>, first: usize, panel: usize) {
     const STRIP: usize = 16;
-    for first in (0..channels).step_by(STRIP) {
-        for (o, kernel) in kernels.chunks_exact(channels * taps).enumerate() {
-            for c in first..channels.min(first + STRIP) {
-                for tap in 0..taps {
-                    weights[(tap * channels + c) * panel + o] = kernel[c * taps + tap];
+    let [outs, channels] = kernel.channels();
+    for strip in (0..channels).step_by(STRIP) {
+        for o in 0..panel.min(outs - first) {
+            for c in strip..channels.min(strip + STRIP) {
+                let (numbers, scale) = kernel.pair(first + o, c);
+                for (tap, &at) in kernel.taps().iter().enumerate() {
+                    weights[(tap * channels + c) * panel + o] = numbers[at] * scale;
                 }
             }
         }

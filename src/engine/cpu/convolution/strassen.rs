@@ -18,12 +18,13 @@
 
 use std::ops::Range;
 
+use rayon::prelude::*;
+
 use super::super::kernels::{Kernels, Lie, MatrixProduct, QuarterResults, QuarterSums};
 use super::super::map::Map;
 use super::super::memory::Memory;
 use super::super::scratch::Scratch;
-use super::pointwise::weights_in_panels;
-use super::{Block, Numbers, in_panels};
+use super::{Block, KernelView, Numbers, in_panels};
 use crate::inception::Convolution;
 
 /// Numbers of the rows of a block, at most.
@@ -44,6 +45,8 @@ pub(super) struct Strassen {
     channels: usize,
     /// The same in whole panels.
     width: usize,
+    /// Output channels of a panel.
+    panel: usize,
     /// Pixels of a block, at most.
     most: usize,
     /// Rows of a register tile: fewer pairs are no block.
@@ -55,21 +58,9 @@ impl Strassen {
         let (panel, tile) = (kernels.panel(), kernels.tile());
         let (depth, channels) = (shape.in_channels / 2, shape.out_channels / 2);
         let width = channels.next_multiple_of(panel);
-        let quarter = |down: usize, across: usize| -> Vec<f64> {
-            // B is [in, out], the kernel [out, in].
-            let rows = numbers.kernel.chunks_exact(shape.in_channels).skip(across * channels).take(channels);
-            rows.flat_map(|row| row[down * depth..][..depth].iter().map(|&weight| f64::from(weight))).collect()
-        };
-        let less = |a: &[f64], b: &[f64]| -> Vec<f64> { a.iter().zip(b).map(|(a, b)| a - b).collect() };
-        let [b11, b12, b21, b22] = [quarter(0, 0), quarter(0, 1), quarter(1, 0), quarter(1, 1)];
-        let t1 = less(&b12, &b11);
-        let t2 = less(&b22, &t1);
-        let t3 = less(&b22, &b12);
-        let t4 = less(&t2, &b21);
-        let weights = [b11, b21, b22, t4, t1, t2, t3].map(|quarter| {
-            let quarter: Vec<f32> = quarter.into_iter().map(|weight| weight as f32).collect();
-            weights_in_panels(&quarter, [depth, 1, panel])
-        });
+        let panels = width / panel;
+        let mut weights = std::array::from_fn(|_| Memory::zeroed(panels * depth * panel));
+        lay_out(&mut weights, numbers.kernel, panel);
         Self {
             weights,
             bias: in_panels(numbers.bias, panel),
@@ -79,8 +70,16 @@ impl Strassen {
             depth,
             channels,
             width,
+            panel,
             most: (BLOCK / shape.in_channels / tile / 2).clamp(2, 8) * 2 * tile,
             tile,
+        }
+    }
+
+    pub(super) fn refill(&mut self, kernel: &KernelView<'_>, bias: Option<&[f32]>) {
+        lay_out(&mut self.weights, kernel, self.panel);
+        if let Some(bias) = bias {
+            self.bias[..bias.len()].copy_from_slice(bias);
         }
     }
 
@@ -176,4 +175,45 @@ impl Strassen {
         // SAFETY: the output's pixels lie one after the other, a stride apart.
         unsafe { kernels.quarter_results(&job) }
     }
+}
+
+/// What the second factors of P1 to P7 are made of: B11, B12, B21, B22.
+const FACTORS: [[f64; 4]; 7] = [
+    [1.0, 0.0, 0.0, 0.0],
+    [0.0, 0.0, 1.0, 0.0],
+    [0.0, 0.0, 0.0, 1.0],
+    [1.0, -1.0, -1.0, 1.0],
+    [-1.0, 1.0, 0.0, 0.0],
+    [1.0, -1.0, 0.0, 1.0],
+    [0.0, -1.0, 0.0, 1.0],
+];
+
+/// [out, in] to the factors, each [panels, depth, panel]; what is past the last channel stays as it is.
+fn lay_out(weights: &mut [Memory; 7], kernel: &KernelView<'_>, panel: usize) {
+    const STRIP: usize = 16;
+    let [outs, depth] = kernel.channels().map(|channels| channels / 2);
+    let tap = kernel.taps()[0];
+    let number = |across: usize, down: usize, o: usize, k: usize| {
+        let (numbers, scale) = kernel.pair(across * outs + o, down * depth + k);
+        f64::from(numbers[tap] * scale)
+    };
+    let of_panel = depth * panel;
+    let [p1, p2, p3, p4, p5, p6, p7] = weights.each_mut().map(|weights| weights.par_chunks_exact_mut(of_panel));
+    (p1, p2, p3, p4, p5, p6, p7).into_par_iter().enumerate().for_each(|(position, (p1, p2, p3, p4, p5, p6, p7))| {
+        let mut factors = [p1, p2, p3, p4, p5, p6, p7];
+        let first = position * panel;
+        // As in the pointwise product: neither side is to wander through memory.
+        for strip in (0..depth).step_by(STRIP) {
+            for o in 0..panel.min(outs - first) {
+                for k in strip..depth.min(strip + STRIP) {
+                    let [b11, b12, b21, b22] =
+                        [(0, 0), (1, 0), (0, 1), (1, 1)].map(|(across, down)| number(across, down, first + o, k));
+                    for (factor, of) in factors.iter_mut().zip(&FACTORS) {
+                        let sum = of[0] * b11 + of[1] * b12 + of[2] * b21 + of[3] * b22;
+                        factor[k * panel + o] = sum as f32;
+                    }
+                }
+            }
+        }
+    });
 }

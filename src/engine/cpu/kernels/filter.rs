@@ -22,10 +22,47 @@ pub struct InputTransform<'a> {
     pub pixels: &'a [*const f32],
     /// Readable from each pixel on; a multiple of the vector.
     pub channels: usize,
-    /// [places, tiles, channels]: the numbers go there, one place `step` numbers after the other.
+    /// [places, panels, tiles, panel]: where the numbers go.
     pub values: *mut f32,
+    /// How far apart they are.
+    pub steps: Steps,
+}
+
+/// A of some tiles: from the gradients of pixels to as many numbers at the points, see `cpu::training::kernel_gradient`.
+pub struct GradientTransform<'a> {
+    /// The filter, along each axis that `square` says.
+    pub filter: MinimalFilter,
+    /// Along both axes, or along one.
+    pub square: bool,
+    /// [tiles, outputs]: where each pixel's gradient begins; m or m x m pixels.
+    pub pixels: &'a [*const f32],
+    /// Readable from each pixel on; a multiple of the vector.
+    pub channels: usize,
+    /// [places, panels, tiles, panel]: where the numbers go; n or n x n places.
+    pub values: *mut f32,
+    /// How far apart they are.
+    pub steps: Steps,
+}
+
+/// Where numbers at the points go, channels in panels.
+#[derive(Clone, Copy, Debug)]
+pub struct Steps {
     /// From one place to the next.
-    pub step: usize,
+    pub place: usize,
+    /// Channels of a panel, a multiple of the vector.
+    pub panel: usize,
+    /// From one panel to the next.
+    pub next_panel: usize,
+    /// From one tile to the next.
+    pub tile: usize,
+}
+
+impl Steps {
+    /// Of a channel of a tile, at the first place.
+    #[inline(always)]
+    const fn at(&self, tile: usize, channel: usize) -> usize {
+        channel / self.panel * self.next_panel + tile * self.tile + channel % self.panel
+    }
 }
 
 /// A' of some tiles: from numbers at the points to pixels, max(floor, bias + number), the pixel before being added where it is
@@ -55,6 +92,7 @@ pub struct OutputTransform<'a> {
 
 pub(super) struct RunInput<'a, 'b>(pub(super) &'a InputTransform<'b>);
 pub(super) struct RunOutput<'a, 'b>(pub(super) &'a OutputTransform<'b>);
+pub(super) struct RunGradient<'a, 'b>(pub(super) &'a GradientTransform<'b>);
 
 impl WithSimd for RunInput<'_, '_> {
     type Output = ();
@@ -108,6 +146,36 @@ impl WithSimd for RunOutput<'_, '_> {
     }
 }
 
+impl WithSimd for RunGradient<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let job = self.0;
+        // SAFETY: pointers and lengths are as GradientTransform promises.
+        unsafe {
+            match (job.filter.points(), job.filter.outputs, job.square) {
+                (4, 2, true) => gradient_square::<S, 1, 4, 2>(simd, job),
+                (4, 2, false) => gradient_line::<S, 1, 4, 2>(simd, job),
+                (4, _, true) => gradient_square::<S, 1, 4, 3>(simd, job),
+                (4, _, false) => gradient_line::<S, 1, 4, 3>(simd, job),
+                (6, 2, true) => gradient_square::<S, 2, 6, 2>(simd, job),
+                (6, 2, false) => gradient_line::<S, 2, 6, 2>(simd, job),
+                (6, _, true) => gradient_square::<S, 2, 6, 4>(simd, job),
+                (6, _, false) => gradient_line::<S, 2, 6, 4>(simd, job),
+                (8, 2, true) => gradient_square::<S, 3, 8, 2>(simd, job),
+                (8, 2, false) => gradient_line::<S, 3, 8, 2>(simd, job),
+                (8, 4, true) => gradient_square::<S, 3, 8, 4>(simd, job),
+                (8, 4, false) => gradient_line::<S, 3, 8, 4>(simd, job),
+                (8, _, true) => gradient_square::<S, 3, 8, 6>(simd, job),
+                (8, _, false) => gradient_line::<S, 3, 8, 6>(simd, job),
+                (10, _, _) => gradient_line::<S, 4, 10, 4>(simd, job),
+                _ => gradient_line::<S, 5, 12, 6>(simd, job),
+            }
+        }
+    }
+}
+
 /// # Safety
 /// As [`InputTransform`] promises.
 #[inline(always)]
@@ -129,10 +197,10 @@ unsafe fn input_line<S: Simd, const P: usize, const N: usize>(simd: S, job: &Inp
                 for i in 0..N {
                     line[i] = load::<S>(pixels[i].add(channel));
                 }
-                let mut to = job.values.add(tile * job.channels + channel);
+                let mut to = job.values.add(job.steps.at(tile, channel));
                 for value in transform.input::<N>(line) {
                     store::<S>(to, value);
-                    to = to.wrapping_add(job.step);
+                    to = to.wrapping_add(job.steps.place);
                 }
             }
         }
@@ -166,7 +234,7 @@ unsafe fn input_square<S: Simd, const P: usize, const N: usize>(simd: S, job: &I
                     }
                     half[y] = transform.input::<N>(row);
                 }
-                let to = job.values.add(tile * job.channels + channel);
+                let to = job.values.add(job.steps.at(tile, channel));
                 for x in 0..N {
                     let mut column = [zero; N];
                     for y in 0..N {
@@ -174,7 +242,7 @@ unsafe fn input_square<S: Simd, const P: usize, const N: usize>(simd: S, job: &I
                     }
                     let column = transform.input::<N>(column);
                     for y in 0..N {
-                        store::<S>(to.wrapping_add((y * N + x) * job.step), column[y]);
+                        store::<S>(to.wrapping_add((y * N + x) * job.steps.place), column[y]);
                     }
                 }
             }
@@ -274,6 +342,82 @@ unsafe fn output_square<S: Simd, const P: usize, const N: usize, const M: usize>
     }
 }
 
+/// # Safety
+/// As [`GradientTransform`] promises.
+#[inline(always)]
+unsafe fn gradient_line<S: Simd, const P: usize, const N: usize, const M: usize>(simd: S, job: &GradientTransform<'_>) {
+    let transform = Transform::<S, P>::new(simd, &job.filter);
+    let zero = simd.splat_f32s(0.0);
+    let tiles = job.pixels.chunks_exact(M);
+    let next = tiles.clone().skip(1).chain(tiles.clone().last());
+    for (tile, (pixels, next)) in tiles.zip(next).enumerate() {
+        for channel in (0..job.channels).step_by(S::F32_LANES) {
+            if channel % LINE == 0 {
+                for i in 0..M {
+                    prefetch(next[i].wrapping_add(channel));
+                }
+            }
+            // SAFETY: the caller's promise.
+            unsafe {
+                let mut line = [zero; M];
+                for i in 0..M {
+                    line[i] = load::<S>(pixels[i].add(channel));
+                }
+                let mut to = job.values.add(job.steps.at(tile, channel));
+                for value in transform.gradient::<N, M>(line) {
+                    store::<S>(to, value);
+                    to = to.wrapping_add(job.steps.place);
+                }
+            }
+        }
+    }
+}
+
+/// # Safety
+/// As [`GradientTransform`] promises.
+#[inline(always)]
+unsafe fn gradient_square<S: Simd, const P: usize, const N: usize, const M: usize>(
+    simd: S,
+    job: &GradientTransform<'_>,
+) {
+    let transform = Transform::<S, P>::new(simd, &job.filter);
+    let zero = simd.splat_f32s(0.0);
+    // Written as a whole before it is read, each time.
+    let mut half = [[zero; N]; M];
+    let tiles = job.pixels.chunks_exact(M * M);
+    let next = tiles.clone().skip(1).chain(tiles.clone().last());
+    for (tile, (pixels, next)) in tiles.zip(next).enumerate() {
+        for channel in (0..job.channels).step_by(S::F32_LANES) {
+            if channel % LINE == 0 {
+                for i in 0..M * M {
+                    prefetch(next[i].wrapping_add(channel));
+                }
+            }
+            // SAFETY: the caller's promise.
+            unsafe {
+                for y in 0..M {
+                    let mut row = [zero; M];
+                    for x in 0..M {
+                        row[x] = load::<S>(pixels[y * M + x].add(channel));
+                    }
+                    half[y] = transform.gradient::<N, M>(row);
+                }
+                let to = job.values.add(job.steps.at(tile, channel));
+                for x in 0..N {
+                    let mut column = [zero; M];
+                    for y in 0..M {
+                        column[y] = half[y][x];
+                    }
+                    let column = transform.gradient::<N, M>(column);
+                    for y in 0..N {
+                        store::<S>(to.wrapping_add((y * N + x) * job.steps.place), column[y]);
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// The most outputs of a filter.
 const OUTPUTS: usize = 6;
 
@@ -361,6 +505,27 @@ impl<S: Simd, const P: usize> Transform<S, P> {
             }
         }
         y[M - 1] = simd.add_f32s(y[M - 1], x[N - 1]);
+        y
+    }
+
+    /// A x: the polynomial with these coefficients at each point, its even and odd part apart.
+    #[inline(always)]
+    fn gradient<const N: usize, const M: usize>(&self, x: [S::f32s; M]) -> [S::f32s; N] {
+        let simd = self.simd;
+        let mut y = [x[0]; N];
+        y[N - 1] = x[M - 1];
+        for p in 0..P {
+            let (mut even, mut odd) = (x[0], simd.mul_f32s(self.powers[1][p], x[1]));
+            for i in 2..M {
+                if i % 2 == 0 {
+                    even = multiply_add(simd, self.powers[i][p], x[i], even);
+                } else {
+                    odd = multiply_add(simd, self.powers[i][p], x[i], odd);
+                }
+            }
+            y[2 * p + 1] = simd.add_f32s(even, odd);
+            y[2 * p + 2] = simd.sub_f32s(even, odd);
+        }
         y
     }
 }

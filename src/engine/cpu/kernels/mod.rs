@@ -19,7 +19,7 @@ mod matrix_product;
 mod strassen;
 mod window;
 
-pub use filter::{InputTransform, OutputTransform};
+pub use filter::{GradientTransform, InputTransform, OutputTransform, Steps};
 pub use matrix_product::{Lie, MatrixProduct};
 pub use strassen::{QuarterResults, QuarterSums};
 pub use window::{Reduce, WindowReduction};
@@ -66,6 +66,12 @@ pub trait Kernels: Send + Sync {
     /// # Safety
     /// Pointers and lengths are as [`QuarterResults`] says.
     unsafe fn quarter_results(&self, job: &QuarterResults<'_>);
+
+    /// The transform of the result's gradient, for the gradient of the kernel.
+    ///
+    /// # Safety
+    /// Pointers and lengths are as [`GradientTransform`] says.
+    unsafe fn gradient_transform(&self, job: &GradientTransform<'_>);
 
     /// Maxima or means of windows.
     ///
@@ -158,6 +164,10 @@ impl<S: Simd, const M: usize, const V: usize> Kernels for Family<S, M, V> {
 
     unsafe fn quarter_results(&self, job: &QuarterResults<'_>) {
         self.0.vectorize(strassen::RunResults(job));
+    }
+
+    unsafe fn gradient_transform(&self, job: &GradientTransform<'_>) {
+        self.0.vectorize(filter::RunGradient(job));
     }
 
     unsafe fn window(&self, job: &WindowReduction<'_>) {

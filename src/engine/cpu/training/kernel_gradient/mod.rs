@@ -1,0 +1,76 @@
+//! The gradient of a convolution by its kernel: for each tap, the product of what it saw and the outputs' gradient.
+//!
+//! ```text
+//! inputs      ─▶ in panels, place by place ─╮
+//!                                           ├─▶ a product a place ─▶ [places, out, in] ─▶ [out, in, taps]
+//! gradients   ─▶ in panels, place by place ─╯      (over pixels, or tiles)
+//! ```
+//!
+//! A place is a tap (`taps`), or a point of minimal filtering (`filtered`). Each product is cut by output and input channels, never
+//! over what is summed, so the bits do not depend on the threads.
+#![expect(unsafe_code, reason = "follows the pointers of maps")]
+
+mod filtered;
+mod rows;
+mod taps;
+
+pub use rows::Rows;
+
+use super::super::algorithm::Algorithm;
+use super::super::map::Map;
+use super::workers::Workers;
+use super::workspace::Workspace;
+use crate::inception::Convolution;
+use filtered::Filtered;
+
+/// How a kernel's gradient is computed.
+pub struct KernelGradient {
+    shape: Convolution,
+    way: Way,
+}
+
+enum Way {
+    Taps,
+    Filtered(Filtered),
+}
+
+/// Products that are added up in a row before they join the total, as in the forward direction.
+const CHAIN: usize = 128;
+
+impl KernelGradient {
+    pub fn new(shape: Convolution) -> Self {
+        let way = match Algorithm::of(&shape) {
+            Algorithm::Filtered { filter } => Way::Filtered(Filtered::new(&shape, filter)),
+            _ => Way::Taps,
+        };
+        Self { shape, way }
+    }
+
+    /// Numbers of scratch that a block needs.
+    pub fn scratch(&self, panel: usize) -> usize {
+        match self.way {
+            Way::Taps => taps::scratch(panel),
+            Way::Filtered(_) => 0,
+        }
+    }
+
+    /// From the inputs and the gradient of the outputs to each output channel's gradient.
+    ///
+    /// # Safety
+    /// Both maps are memory that lives, of the shapes of this convolution, and nobody writes them meanwhile.
+    pub unsafe fn run(&self, workers: &Workers, maps: [&Map; 2], workspace: &mut Workspace, rows: Rows<'_>) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            match &self.way {
+                Way::Taps => {
+                    let products = taps::products(&self.shape, workers, maps, workspace);
+                    rows.of_taps(&self.shape, products);
+                }
+                Way::Filtered(filtered) => {
+                    let products = filtered.products(&self.shape, workers, maps, workspace);
+                    rows.of_points(&self.shape, &filtered.transforms, products);
+                }
+            }
+        }
+    }
+}
