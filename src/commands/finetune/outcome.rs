@@ -165,12 +165,13 @@ impl Outcome {
             writeln!(out, "{name:17}  {frozen:>11}  {model:>10}")?;
         }
         writeln!(out)?;
+        let p = self.test.p_value;
+        let p = if p < 1e-3 { format!("{p:.1e}") } else { format!("{p:.4}") };
         writeln!(
             out,
-            "{} only the fine-tuned model is right about, {} only the frozen head: p = {:.4} (McNemar's exact test)",
+            "{} only the fine-tuned model is right about, {} only the frozen head: p = {p} (McNemar's exact test)",
             count(self.test.only_second, "image", "images"),
-            self.test.only_first,
-            self.test.p_value
+            self.test.only_first
         )?;
         if let (Some(start), Some(Best { epoch, loss: Some(loss) })) = (self.start_loss, &self.best) {
             writeln!(out, "watched: loss {start:.4} before the first step, {loss:.4} after epoch {epoch}, the best")?;
