@@ -35,7 +35,7 @@ impl Layer {
             return None;
         }
         let kernel = &KernelView::new(&shape, kernel);
-        let numbers = Numbers { kernel, bias, floor: 0.0, accumulate: false };
+        let numbers = Numbers { kernel, bias, floor: 0.0, accumulate: false, shared: false };
         let convolutions = Convolution::all(shape, algorithm, numbers, kernels.as_ref());
         let values = convolutions.iter().map(Convolution::scratch).max().unwrap_or(0);
         let scratch = Scratch::new(values, shape.out_channels);

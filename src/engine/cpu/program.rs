@@ -159,7 +159,7 @@ impl Task {
 fn convolution(node: &Node, kernel: &[f32], bias: &[f32], floor: f32, kernels: &dyn Kernels) -> Result<Work> {
     let Op::Convolution(shape) = node.op else { bail!("{} is no convolution", node.name) };
     let kernel = &KernelView::new(&shape, kernel);
-    let numbers = Numbers { kernel, bias, floor, accumulate: false };
+    let numbers = Numbers { kernel, bias, floor, accumulate: false, shared: false };
     Ok(Work::Convolutions(Convolution::all(shape, Algorithm::of(&shape), numbers, kernels)))
 }
 

@@ -51,6 +51,8 @@ pub struct Numbers<'a> {
     pub floor: f32,
     /// Whether what is there already is a part of the sum.
     pub accumulate: bool,
+    /// Whether all threads do its blocks together, so that these are to be as many for each.
+    pub shared: bool,
 }
 
 impl Convolution {

@@ -50,6 +50,7 @@ pub(super) fn convolutions(
             bias: if position == 0 { numbers.bias } else { &no_bias },
             floor: if position + 1 == count { numbers.floor } else { f32::NEG_INFINITY },
             accumulate: numbers.accumulate || position > 0,
+            shared: numbers.shared,
         };
         let part = inception::Convolution { window, ..*shape };
         Convolution {

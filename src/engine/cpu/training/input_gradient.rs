@@ -35,7 +35,7 @@ impl InputGradient {
     ) -> Option<Self> {
         let kernel = &kernel.clone().transposed();
         let bias = vec![0.0; shape.in_channels];
-        let numbers = Numbers { kernel, bias: &bias, floor: f32::NEG_INFINITY, accumulate };
+        let numbers = Numbers { kernel, bias: &bias, floor: f32::NEG_INFINITY, accumulate, shared: true };
         let step = shape.window.stride;
         let transposed = |window| inception::Convolution {
             in_channels: shape.out_channels,

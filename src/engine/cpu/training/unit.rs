@@ -102,7 +102,7 @@ impl Unit {
         let view = KernelView::new(shape, kernel.of(&parameters.values));
         let bias = vec![0.0; shape.out_channels];
         let floor = if follows || site.pooled.is_some() { f32::NEG_INFINITY } else { 0.0 };
-        let numbers = convolution::Numbers { kernel: &view, bias: &bias, floor, accumulate: false };
+        let numbers = convolution::Numbers { kernel: &view, bias: &bias, floor, accumulate: false, shared: true };
         let kernels = workers.kernels.as_ref();
         let forward = Convolution::all(*shape, Algorithm::of(shape), numbers, kernels);
         let input_gradient = match site.by_input {
