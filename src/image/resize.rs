@@ -152,7 +152,7 @@ fn blend_rows(rows: &[u8], row_bytes: usize, taps: &Taps) -> Vec<u8> {
 }
 
 #[inline(always)]
-#[expect(clippy::inline_always, reason = "as above")]
+#[allow(clippy::inline_always, reason = "as above")]
 fn blend_rows_into(result: &mut [u8], rows: &[u8], row_bytes: usize, taps: &Taps) {
     const LANES: usize = 32;
     for (output, (first, weights)) in result.chunks_exact_mut(row_bytes).zip(taps.iter()) {
@@ -182,8 +182,7 @@ fn blend_rows_into(result: &mut [u8], rows: &[u8], row_bytes: usize, taps: &Taps
 }
 
 /// From fixed point to a byte. Bicubic overshoots, so both ends are clamped.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "as above")]
+#[inline]
 fn to_byte(sum: i32) -> u8 {
     (sum >> FRACTION_BITS).clamp(0, 255) as u8
 }

@@ -45,7 +45,7 @@ impl Algorithm {
             [5, 5] => filtered(MinimalFilter::F4_5),
             [1, 7] | [7, 1] => filtered(MinimalFilter::F6_7),
             [1, 3] | [3, 1] => filtered(MinimalFilter::F4_3),
-            [2, 2] | [1, 2] | [2, 1] => filtered(MinimalFilter::F3_2),
+            [2, 1 | 2] | [1, 2] => filtered(MinimalFilter::F3_2),
             _ => Self::Direct,
         };
         if fastest.suits(convolution) { fastest } else { Self::Direct }

@@ -7,7 +7,7 @@ use super::super::map::Map;
 use super::super::memory::Memory;
 use super::super::minimal_filtering::MinimalFilter;
 use super::super::scratch::Scratch;
-use super::{Block, KernelView, Numbers, in_panels};
+use super::{Block, KernelView, Numbers, blocks, in_panels};
 use crate::inception::Convolution;
 
 /// Numbers at the points of a block, before and after the product, which are to stay in the second cache; so long as it is
@@ -87,8 +87,7 @@ impl Filtered {
 
     pub(super) fn blocks(&self, output: &Map, least: usize) -> usize {
         let [down, across] = self.tiles(output);
-        let tiles = output.images * down * across;
-        tiles.div_ceil(self.most).max(least.min(tiles.div_ceil(self.tile)))
+        blocks(output.images * down * across, [self.tile, self.most], least)
     }
 
     /// # Safety
@@ -196,60 +195,82 @@ fn transform_kernels(
     for (position, block) in weights.chunks_exact_mut(channels * panel).enumerate() {
         by_panel[position % panels].push(block);
     }
+    let transforms = transforms.map(|rows| rows.into_iter().map(without_zeros).collect::<Vec<_>>());
+    let taps = [0, 1].map(|axis| if points[axis] == 1 { 1 } else { filter.taps });
     by_panel.into_par_iter().enumerate().for_each(|(position, mut blocks)| {
         let first = position * panel;
         let outs = [first, out.min(first + panel)];
-        pulp::Arch::new().dispatch(|| transform_panel(&transforms, kernel, outs, &mut blocks));
+        pulp::Arch::new().dispatch(
+            #[inline(always)]
+            || {
+                if panel.is_multiple_of(16) {
+                    transform_panel::<16>(&transforms, taps, kernel, outs, &mut blocks);
+                } else {
+                    transform_panel::<8>(&transforms, taps, kernel, outs, &mut blocks);
+                }
+            },
+        );
     });
 }
 
-/// G g of one panel's kernels, those from one output channel to another, along one axis after the other, all kernels of a pair
-/// of taps at a time.
+/// A row of a transform, as the taps that count and their factors.
+type Row = Vec<(usize, f64)>;
+
+fn without_zeros(row: Vec<f64>) -> Row {
+    row.into_iter().enumerate().filter(|&(_, factor)| factor != 0.0).collect()
+}
+
+/// G g of one panel's kernels, those from one output channel to another, along one axis after the other, so many kernels of a pair
+/// of taps at a time: in arrays, which stay in registers.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "only what is inlined is compiled for the instructions of its caller")]
-fn transform_panel(
-    [vertical, horizontal]: &[Vec<Vec<f64>>; 2],
+fn transform_panel<const LANES: usize>(
+    [vertical, horizontal]: &[Vec<Row>; 2],
+    [height, width]: [usize; 2],
     kernel: &KernelView<'_>,
     [first, last]: [usize; 2],
     blocks: &mut [&mut [f32]],
 ) {
     let [_, channels] = kernel.channels();
     let panel = blocks[0].len() / channels;
-    let (height, width) = (vertical[0].len(), horizontal[0].len());
-    let mut taps = vec![0.0_f64; height * width * panel];
-    let mut half = vec![0.0_f64; vertical.len() * width * panel];
-    let mut value = vec![0.0_f64; panel];
+    let mut taps = vec![[0.0_f64; LANES]; height * width];
+    let mut half = vec![[0.0_f64; LANES]; vertical.len() * width];
     for channel in 0..channels {
-        for o in 0..last - first {
-            let (numbers, scale) = kernel.pair(first + o, channel);
-            for (tap, &at) in kernel.taps().iter().enumerate() {
-                taps[tap * panel + o] = f64::from(numbers[at] * scale);
-            }
-        }
-        for (i, row) in vertical.iter().enumerate() {
-            for x in 0..width {
-                let sums = &mut half[(i * width + x) * panel..][..panel];
-                sums.fill(0.0);
-                for (y, &g) in row.iter().enumerate() {
-                    add_scaled(sums, g, &taps[(y * width + x) * panel..][..panel]);
+        for from in (0..panel).step_by(LANES) {
+            for lane in 0..LANES.min((last - first).saturating_sub(from)) {
+                let (numbers, scale) = kernel.pair(first + from + lane, channel);
+                for (tap, &at) in taps.iter_mut().zip(kernel.taps()) {
+                    tap[lane] = f64::from(numbers[at] * scale);
                 }
             }
-            for (j, row) in horizontal.iter().enumerate() {
-                value.fill(0.0);
-                for (x, &g) in row.iter().enumerate() {
-                    add_scaled(&mut value, g, &half[(i * width + x) * panel..][..panel]);
+            for (row, half) in vertical.iter().zip(half.chunks_exact_mut(width)) {
+                for (x, half) in half.iter_mut().enumerate() {
+                    *half = sum(row, &taps[x..], width);
                 }
-                let to = &mut blocks[i * horizontal.len() + j][channel * panel..][..panel];
-                to.iter_mut().zip(&value).for_each(|(to, &value)| *to = value as f32);
+            }
+            for (i, half) in half.chunks_exact(width).enumerate() {
+                for (j, row) in horizontal.iter().enumerate() {
+                    let value = sum(row, half, 1);
+                    let to = &mut blocks[i * horizontal.len() + j][channel * panel + from..][..LANES];
+                    for lane in 0..LANES {
+                        to[lane] = value[lane] as f32;
+                    }
+                }
             }
         }
     }
 }
 
+/// A row times numbers a step apart.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "as above")]
-fn add_scaled(sums: &mut [f64], by: f64, numbers: &[f64]) {
-    for (sum, number) in sums.iter_mut().zip(numbers) {
-        *sum += by * number;
+fn sum<const LANES: usize>(row: &Row, numbers: &[[f64; LANES]], step: usize) -> [f64; LANES] {
+    let mut sums = [0.0; LANES];
+    for &(at, factor) in row {
+        let numbers = &numbers[at * step];
+        for lane in 0..LANES {
+            sums[lane] += factor * numbers[lane];
+        }
     }
+    sums
 }

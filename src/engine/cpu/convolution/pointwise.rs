@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::super::kernels::{Kernels, Lie, MatrixProduct};
 use super::super::map::Map;
 use super::super::memory::Memory;
-use super::{Block, KernelView, Numbers, in_panels};
+use super::{Block, KernelView, Numbers, blocks, in_panels};
 use crate::inception::Convolution;
 
 /// Numbers of the rows of a block, at most: they are read once a panel, and are to stay in the second cache.
@@ -69,8 +69,7 @@ impl Pointwise {
 
     pub(super) fn blocks(&self, output: &Map, least: usize) -> usize {
         let [runs, pixels] = Self::runs_of_pixels(output);
-        let wanted = least.div_ceil(runs.max(1)).min(pixels.div_ceil(self.tile));
-        runs * pixels.div_ceil(self.block).max(wanted)
+        runs * blocks(pixels, [self.tile, self.block], least.div_ceil(runs.max(1)))
     }
 
     /// The pixels of a block.

@@ -24,7 +24,7 @@ use super::super::kernels::{Kernels, Lie, MatrixProduct, QuarterResults, Quarter
 use super::super::map::Map;
 use super::super::memory::Memory;
 use super::super::scratch::Scratch;
-use super::{Block, KernelView, Numbers, in_panels};
+use super::{Block, KernelView, Numbers, blocks, in_panels};
 use crate::inception::Convolution;
 
 /// Numbers of the rows of a block, at most.
@@ -95,8 +95,7 @@ impl Strassen {
 
     pub(super) fn blocks(&self, output: &Map, least: usize) -> usize {
         let [runs, pixels] = Self::runs_of_pixels(output);
-        let wanted = least.div_ceil(runs.max(1)).min(pixels.div_ceil(2 * self.tile));
-        runs * pixels.div_ceil(self.most).max(wanted)
+        runs * blocks(pixels, [2 * self.tile, self.most], least.div_ceil(runs.max(1)))
     }
 
     /// The pixels of a block.

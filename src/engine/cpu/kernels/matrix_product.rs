@@ -386,6 +386,7 @@ const UNROLLED: usize = 4;
 /// The same address, of which the compiler does not know that it is: it would keep an address for each row instead, most of
 /// them on the stack (measured: a fifth slower with twelve rows).
 #[inline(always)]
+#[allow(clippy::pointers_in_nomem_asm_block, reason = "nothing is read or written by it")]
 fn unrelated(mut address: *const f32) -> *const f32 {
     #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     // SAFETY: no instruction at all.

@@ -18,6 +18,7 @@ pub use rows::Rows;
 
 use super::super::algorithm::Algorithm;
 use super::super::map::Map;
+use super::super::minimal_filtering::MinimalFilter;
 use super::workers::Workers;
 use super::workspace::Workspace;
 use crate::inception::Convolution;
@@ -40,7 +41,7 @@ const CHAIN: usize = 128;
 impl KernelGradient {
     pub fn new(shape: Convolution) -> Self {
         let way = match Algorithm::of(&shape) {
-            Algorithm::Filtered { filter } => Way::Filtered(Filtered::new(&shape, filter)),
+            Algorithm::Filtered { filter } => Way::Filtered(Filtered::new(&shape, for_sums_of_tiles(&shape, filter))),
             _ => Way::Taps,
         };
         Self { shape, way }
@@ -73,4 +74,10 @@ impl KernelGradient {
             }
         }
     }
+}
+
+/// The filter for sums over tiles. Square kernels of many channels are on small maps: large tiles would be few, sums short, and
+/// their places more memory than the kernel has.
+fn for_sums_of_tiles(shape: &Convolution, filter: MinimalFilter) -> MinimalFilter {
+    if shape.window.kernel == [3, 3] && filter == MinimalFilter::F4_3 { MinimalFilter::F2_3 } else { filter }
 }
