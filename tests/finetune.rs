@@ -349,7 +349,9 @@ fn fine_tuning_tells_shapes_apart_that_the_frozen_features_do_not() {
     let run = |verb: &str, flags: &[(&str, PathBuf)], more: &[&str]| {
         let mut command = headstock();
         command.arg(verb);
-        flags.iter().for_each(|(flag, value)| drop(command.arg(flag).arg(value)));
+        for (flag, value) in flags {
+            command.arg(flag).arg(value);
+        }
         command.args(more).assert().success()
     };
     let (images, unseen) = (root.join("shapes"), root.join("shapes_unseen"));

@@ -1,6 +1,7 @@
 //! What the processor can do at most: multiply and add in registers; and on x86-64 what bytes would gain over
 //! float32 where there is AVX2 and no more.
 #![allow(dead_code, reason = "each benchmark uses a part")]
+#![allow(clippy::inline_always, reason = "only what is inlined is compiled for the instructions of its caller")]
 
 use std::hint::black_box;
 
@@ -63,7 +64,10 @@ pub fn gflops() -> f64 {
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code, reason = "loads and stores of vectors, instructions that are asked for")]
 pub mod avx2 {
-    use std::arch::x86_64::*;
+    use std::arch::x86_64::{
+        _mm256_add_epi32, _mm256_broadcast_ss, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_madd_epi16,
+        _mm256_maddubs_epi16, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_setzero_ps, _mm256_setzero_si256,
+    };
     use std::hint::black_box;
 
     /// Numbers of a row.

@@ -7,6 +7,8 @@
 //! [out, in, taps]    number(o, c, t) = numbers[o * step + c * step + offset(t)] * scale(o) * scale(c)
 //! ```
 
+use std::ops::Range;
+
 use crate::inception::Convolution;
 
 /// A kernel `[out, in, taps]`, scaled by its channels.
@@ -64,6 +66,28 @@ impl<'a> KernelView<'a> {
     /// Where each tap of a pair of channels is, from [`Self::pair`] on.
     pub fn taps(&self) -> &[usize] {
         &self.taps
+    }
+
+    /// The numbers of the first tap of some neighbouring output channels and an input channel, and the factor of the latter; `None`
+    /// where they do not lie side by side, or have a factor each.
+    pub fn side_by_side(&self, outs: Range<usize>, channel: usize) -> Option<(&[f32], f32)> {
+        if self.steps[0] != 1 || self.scales[0].is_some() || self.taps.len() != 1 {
+            return None;
+        }
+        let first = outs.start + channel * self.steps[1] + self.taps[0];
+        let factor = self.scales[1].map_or(1.0, |scales| scales[channel]);
+        Some((&self.numbers[first..first + outs.len()], factor))
+    }
+
+    /// The numbers of the first tap of an output channel and all input channels, and the factor of the former; `None` where they do
+    /// not lie side by side, or have a factor each.
+    pub fn row(&self, out: usize) -> Option<(&[f32], f32)> {
+        if self.steps[1] != 1 || self.scales[1].is_some() || self.taps.len() != 1 {
+            return None;
+        }
+        let first = out * self.steps[0] + self.taps[0];
+        let factor = self.scales[0].map_or(1.0, |scales| scales[out]);
+        Some((&self.numbers[first..first + self.channels[1]], factor))
     }
 
     /// The numbers from a pair of channels on, and their factor.

@@ -137,8 +137,23 @@ fn lay_out(weights: &mut [f32], kernel: &KernelView<'_>, panel: usize) {
 fn lay_out_panel(weights: &mut [f32], kernel: &KernelView<'_>, first: usize, panel: usize) {
     const STRIP: usize = 16;
     let [outs, channels] = kernel.channels();
+    let all = panel.min(outs - first);
+    if kernel.side_by_side(first..first + all, 0).is_some() {
+        for (c, weights) in weights.chunks_exact_mut(panel).enumerate() {
+            if let Some((numbers, factor)) = kernel.side_by_side(first..first + all, c) {
+                weights.iter_mut().zip(numbers).for_each(|(weight, number)| *weight = number * factor);
+            }
+        }
+        return;
+    }
     for strip in (0..channels).step_by(STRIP) {
-        for o in 0..panel.min(outs - first) {
+        for o in 0..all {
+            if let Some((numbers, factor)) = kernel.row(first + o) {
+                for c in strip..channels.min(strip + STRIP) {
+                    weights[c * panel + o] = numbers[c] * factor;
+                }
+                continue;
+            }
             for c in strip..channels.min(strip + STRIP) {
                 let (numbers, scale) = kernel.pair(first + o, c);
                 for (tap, &at) in kernel.taps().iter().enumerate() {

@@ -104,7 +104,12 @@ impl Unit {
         let floor = if follows || site.pooled.is_some() { f32::NEG_INFINITY } else { 0.0 };
         let numbers = convolution::Numbers { kernel: &view, bias: &bias, floor, accumulate: false };
         let kernels = workers.kernels.as_ref();
-        let forward = Convolution::all(*shape, Algorithm::of(shape), numbers, kernels);
+        let algorithm = match Algorithm::of(shape) {
+            // Weights that change with every step cost more to lay out for it than it saves.
+            Algorithm::Strassen => Algorithm::Pointwise,
+            other => other,
+        };
+        let forward = Convolution::all(*shape, algorithm, numbers, kernels);
         let input_gradient = match site.by_input {
             None => None,
             Some(accumulate) => match InputGradient::new(shape, &view, accumulate, kernels) {
