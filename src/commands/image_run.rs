@@ -5,10 +5,10 @@
 //! ```
 
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use candle_core::Device;
 use sha2::{Digest, Sha256};
 
@@ -58,6 +58,23 @@ pub(super) fn require_place(flag: &str, path: &Path) -> Result<()> {
         Some(folder) => bail!("{flag} {}: the folder {} is not there", path.display(), folder.display()),
         None => Ok(()),
     }
+}
+
+/// Refuses what is written, by its flag, where there is no place for it, or where it is a file that the run reads or writes already.
+pub(super) fn require_places(read: &[Option<&PathBuf>], written: &[(&str, Option<&PathBuf>)]) -> Result<()> {
+    let is_same = |a: &Path, b: &Path| a == b || same_file::is_same_file(a, b).unwrap_or(false);
+    let mut taken: Vec<&PathBuf> = read.iter().copied().flatten().collect();
+    for &(flag, path) in written {
+        let Some(path) = path else { continue };
+        require_place(flag, path)?;
+        ensure!(
+            !taken.iter().any(|other| is_same(path, other)),
+            "{flag} {} is a file that this run reads or writes already; give another name",
+            path.display()
+        );
+        taken.push(path);
+    }
+    Ok(())
 }
 
 /// Refuses a folder without images.

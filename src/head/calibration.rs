@@ -23,7 +23,7 @@ pub fn temperature<'a>(logits: ArrayView2<'a, f32>, labels: &'a [usize]) -> f64 
 }
 
 /// Likewise where rows are few, and the logits not far from calibrated: a temperature's logarithm is believed to lie about zero,
-/// with a deviation of [`BELIEVED`]. Fifteen rows that are all right would otherwise have the largest temperature there is below 1, and the
+/// with a deviation of `BELIEVED`. Fifteen rows that are all right would otherwise have the largest temperature there is below 1, and the
 /// sixteenth that is wrong cost ten times what it should. Many rows overrule the belief.
 #[must_use]
 pub fn temperature_near_one<'a>(logits: ArrayView2<'a, f32>, labels: &'a [usize]) -> f64 {

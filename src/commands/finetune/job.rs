@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
@@ -202,18 +201,6 @@ fn params(args: &FinetuneArgs) -> TrainingParams {
 
 /// Refuses what is written where there is no place for it, or where another file of the run is.
 pub(super) fn require_places(args: &FinetuneArgs) -> Result<()> {
-    let is_same = |a: &Path, b: &Path| a == b || same_file::is_same_file(a, b).unwrap_or(false);
-    let mut taken: Vec<&Path> =
-        [Some(&args.head), args.backbone.weights.as_ref()].into_iter().flatten().map(|path| &**path).collect();
-    for (flag, path) in [("--out", Some(&args.out)), ("--metrics", args.metrics.as_ref())] {
-        let Some(path) = path else { continue };
-        image_run::require_place(flag, path)?;
-        ensure!(
-            !taken.iter().any(|other| is_same(path, other)),
-            "{flag} {} is a file that this run reads or writes already; give another name",
-            path.display()
-        );
-        taken.push(path);
-    }
-    Ok(())
+    let read = [Some(&args.head), args.backbone.weights.as_ref()];
+    image_run::require_places(&read, &[("--out", Some(&args.out)), ("--metrics", args.metrics.as_ref())])
 }

@@ -126,20 +126,8 @@ fn lesson(args: &FitHeadArgs, all: &Labelled, learnt_from: &[usize], console: Co
 
 /// An error before the work rather than after it: what is written has a place, and it is no other file's.
 fn require_places(args: &FitHeadArgs) -> Result<()> {
-    let is_same = |a: &Path, b: &Path| a == b || same_file::is_same_file(a, b).unwrap_or(false);
-    let mut taken: Vec<&Path> =
-        [Some(&args.embeddings), args.test.as_ref()].into_iter().flatten().map(|p| &**p).collect();
-    for (flag, path) in [("--out", Some(&args.out)), ("--metrics", args.metrics.as_ref())] {
-        let Some(path) = path else { continue };
-        image_run::require_place(flag, path)?;
-        ensure!(
-            !taken.iter().any(|other| is_same(path, other)),
-            "{flag} {} is a file that this run reads or writes already; give another name",
-            path.display()
-        );
-        taken.push(path);
-    }
-    Ok(())
+    let read = [Some(&args.embeddings), args.test.as_ref()];
+    image_run::require_places(&read, &[("--out", Some(&args.out)), ("--metrics", args.metrics.as_ref())])
 }
 
 /// All numbers as JSON: the metrics, and beside them how they came about.
