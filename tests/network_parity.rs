@@ -195,3 +195,23 @@ fn an_image_that_is_too_small_is_an_error_that_says_so() {
         assert!(error.contains("74x80 pixels is too small"), "{name}: {error}");
     }
 }
+
+/// There were more blocks than pixels once, and a block without pixels ended the run.
+#[test]
+fn one_image_keeps_its_bits_however_many_more_threads_than_pixels_there_are() {
+    let weights = Weights::embedded().unwrap();
+    let engine = Cpu::new(Network::new(weights.variant()), &weights).unwrap();
+    for side in [75, 299] {
+        let numbers: Vec<f32> = (0..3 * side * side).map(|i| (i * 7919 % 1000) as f32 / 500.0 - 1.0).collect();
+        let image = Tensor::from_vec(numbers, (1, 3, side, side), &Device::Cpu).unwrap();
+        let on_threads = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let features = pool.install(|| engine.run(&image).unwrap());
+            features.flatten_all().unwrap().to_vec1::<f32>().unwrap().into_iter().map(f32::to_bits).collect::<Vec<_>>()
+        };
+        let one = on_threads(1);
+        for threads in [2, 16, 64] {
+            assert!(on_threads(threads) == one, "{side}, {threads} threads");
+        }
+    }
+}

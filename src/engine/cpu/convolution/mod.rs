@@ -47,10 +47,13 @@ impl Block {
 }
 
 /// The blocks that so many things come in, none larger than there is room for: `least` of them where that leaves each as much as
-/// fills a register tile, and, where they are few, as many for each of half so many threads.
+/// fills a register tile, and, where they are few, as many for each of half so many threads. Never more than fill a tile each
+/// where there is room for fewer: a block without things is none.
 fn blocks(things: usize, [tile, most]: [usize; 2], least: usize) -> usize {
-    let blocks = things.div_ceil(most).max(least.min(things.div_ceil(tile)));
-    if blocks < 2 * least { blocks.next_multiple_of((least / 2).max(1)) } else { blocks }
+    let filled = things.div_ceil(tile);
+    let blocks = things.div_ceil(most).max(least.min(filled));
+    let even = blocks.next_multiple_of((least / 2).max(1));
+    if blocks < 2 * least && even <= filled { even } else { blocks }
 }
 
 /// A convolution with a bias and a floor, ready to run.

@@ -12,10 +12,10 @@ use super::{Block, KernelView, Numbers, blocks, in_panels};
 use crate::inception::Convolution;
 
 /// Numbers of the rows of a block, at most: they are read once a panel, and are to stay in the second cache.
-const BLOCK: usize = 80 << 10;
+pub(super) const BLOCK: usize = 80 << 10;
 /// Products that are added up in a row. Shorter chains change nothing that can be measured in the features: nothing
 /// multiplies these sums.
-const CHAIN: usize = 512;
+pub(super) const CHAIN: usize = 512;
 
 pub(super) struct Pointwise {
     /// [panels, depth, panel].

@@ -24,13 +24,9 @@ use super::super::kernels::{Kernels, Lie, MatrixProduct, QuarterResults, Quarter
 use super::super::map::Map;
 use super::super::memory::Memory;
 use super::super::scratch::Scratch;
+use super::pointwise::{BLOCK, CHAIN};
 use super::{Block, KernelView, Numbers, blocks, in_panels};
 use crate::inception::Convolution;
-
-/// Numbers of the rows of a block, at most.
-const BLOCK: usize = 80 << 10;
-/// As in [`super::pointwise`].
-const CHAIN: usize = 512;
 
 pub(super) struct Strassen {
     /// Of P1 to P7, each [panels, depth, panel].
