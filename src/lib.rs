@@ -48,5 +48,6 @@ mod printable;
 pub mod report;
 pub mod scores;
 pub mod tensor_file;
+mod vectorised;
 pub mod weights;
 pub mod whole_file;

@@ -23,6 +23,7 @@ use std::ops::Range;
 use ::image::RgbImage;
 
 use super::axis::Axis;
+use crate::vectorised::vectorised;
 
 /// Fraction bits of a weight: eight of thirty-two go to the value, two to overshoot and sign.
 const FRACTION_BITS: u32 = 32 - 8 - 2;
@@ -104,7 +105,10 @@ fn columns_go_first(x: &Axis, y: &Axis) -> bool {
 /// Each row by itself, made narrower or wider: every output pixel is a weighted sum of neighbours in the row.
 fn resample_rows(rows: &[u8], row_bytes: usize, taps: &Taps) -> Vec<u8> {
     let mut result = vec![0; rows.len() / row_bytes * taps.len() * 3];
-    pulp::Arch::new().dispatch(|| resample_rows_into(&mut result, rows, row_bytes, taps));
+    vectorised(
+        #[inline(always)]
+        || resample_rows_into(&mut result, rows, row_bytes, taps),
+    );
     result
 }
 
@@ -147,7 +151,10 @@ fn resample_rows_into(result: &mut [u8], rows: &[u8], row_bytes: usize, taps: &T
 /// The rows brought to another number of rows: every output row is a weighted sum of neighbouring rows.
 fn blend_rows(rows: &[u8], row_bytes: usize, taps: &Taps) -> Vec<u8> {
     let mut result = vec![0; taps.len() * row_bytes];
-    pulp::Arch::new().dispatch(|| blend_rows_into(&mut result, rows, row_bytes, taps));
+    vectorised(
+        #[inline(always)]
+        || blend_rows_into(&mut result, rows, row_bytes, taps),
+    );
     result
 }
 

@@ -25,7 +25,7 @@ use std::ops::Range;
 
 use super::freeze::FreezeError;
 use super::keras::{self, LayerKind};
-use super::{FreezePoint, INPUT_SIDE, Network, NodeId, Op};
+use super::{FreezePoint, INPUT_SIDE, Network, Node, NodeId, Op};
 
 /// The border that a freeze point draws through a network.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,6 +115,20 @@ impl Border {
     #[must_use]
     pub fn trains_batch_norm(&self, node: NodeId) -> bool {
         self.trained[node].batch_norm
+    }
+
+    /// How many numbers are trained: kernels, betas and gammas.
+    #[must_use]
+    pub fn trained_numbers(&self, network: &Network) -> usize {
+        let of_node = |(trained, node): (&Trained, &Node)| match &node.op {
+            Op::Convolution(convolution) => {
+                let kernel = if trained.kernel { convolution.kernel_len() } else { 0 };
+                let vectors = if trained.batch_norm { 1 + usize::from(convolution.gamma) } else { 0 };
+                kernel + vectors * convolution.out_channels
+            }
+            _ => 0,
+        };
+        self.trained.iter().zip(network.nodes()).map(of_node).sum()
     }
 }
 

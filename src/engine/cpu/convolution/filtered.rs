@@ -1,12 +1,11 @@
 //! A convolution by minimal filtering: tiles to their numbers at the points, a product a point, and back.
 
-use rayon::prelude::*;
-
 use super::super::kernels::{InputTransform, Kernels, Lie, MatrixProduct, OutputTransform, Steps};
 use super::super::map::Map;
 use super::super::memory::Memory;
 use super::super::minimal_filtering::MinimalFilter;
 use super::super::scratch::Scratch;
+use super::kernel_transform::KernelTransform;
 use super::{Block, KernelView, Numbers, blocks, in_panels};
 use crate::inception::Convolution;
 
@@ -52,7 +51,7 @@ impl Filtered {
         let no_bias = Memory::zeroed(bias.len());
         let places = points[0] * points[1];
         let mut weights = Memory::zeroed(places * shape.out_channels.next_multiple_of(panel) * shape.in_channels);
-        transform_kernels(&mut weights, &filter, points, numbers.kernel, panel);
+        KernelTransform::new(&filter, points).lay_out(&mut weights, numbers.kernel, panel);
         let of_tile = points[0] * points[1] * (shape.in_channels + shape.out_channels);
         let most = (BLOCK / of_tile / tile).clamp(FEW, MANY) * tile;
         let Numbers { floor, accumulate, .. } = numbers;
@@ -60,7 +59,7 @@ impl Filtered {
     }
 
     pub(super) fn refill(&mut self, kernel: &KernelView<'_>, bias: Option<&[f32]>) {
-        transform_kernels(&mut self.weights, &self.filter, self.points, kernel, self.panel);
+        KernelTransform::new(&self.filter, self.points).lay_out(&mut self.weights, kernel, self.panel);
         if let Some(bias) = bias {
             self.bias[..bias.len()].copy_from_slice(bias);
         }
@@ -176,101 +175,4 @@ impl Filtered {
         // SAFETY: each pixel is one of the block's outputs, or nowhere.
         unsafe { kernels.output_transform(&job) }
     }
-}
-
-/// G g of each pair of channels, [places, panels, in, panel].
-fn transform_kernels(
-    weights: &mut [f32],
-    filter: &MinimalFilter,
-    points: [usize; 2],
-    kernel: &KernelView<'_>,
-    panel: usize,
-) {
-    let [out, channels] = kernel.channels();
-    let panels = out.div_ceil(panel);
-    let along = |points: usize| if points == 1 { vec![vec![1.0]] } else { filter.kernel_transform() };
-    let transforms = [along(points[0]), along(points[1])];
-    // By panel and place: a panel's places lie far apart.
-    let mut by_panel: Vec<Vec<&mut [f32]>> = (0..panels).map(|_| Vec::with_capacity(points[0] * points[1])).collect();
-    for (position, block) in weights.chunks_exact_mut(channels * panel).enumerate() {
-        by_panel[position % panels].push(block);
-    }
-    let transforms = transforms.map(|rows| rows.into_iter().map(without_zeros).collect::<Vec<_>>());
-    let taps = [0, 1].map(|axis| if points[axis] == 1 { 1 } else { filter.taps });
-    by_panel.into_par_iter().enumerate().for_each(|(position, mut blocks)| {
-        let first = position * panel;
-        let outs = [first, out.min(first + panel)];
-        pulp::Arch::new().dispatch(
-            #[inline(always)]
-            || {
-                if panel.is_multiple_of(16) {
-                    transform_panel::<16>(&transforms, taps, kernel, outs, &mut blocks);
-                } else {
-                    transform_panel::<8>(&transforms, taps, kernel, outs, &mut blocks);
-                }
-            },
-        );
-    });
-}
-
-/// A row of a transform, as the taps that count and their factors.
-type Row = Vec<(usize, f64)>;
-
-fn without_zeros(row: Vec<f64>) -> Row {
-    row.into_iter().enumerate().filter(|&(_, factor)| factor != 0.0).collect()
-}
-
-/// G g of one panel's kernels, those from one output channel to another, along one axis after the other, so many kernels of a pair
-/// of taps at a time: in arrays, which stay in registers.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "only what is inlined is compiled for the instructions of its caller")]
-fn transform_panel<const LANES: usize>(
-    [vertical, horizontal]: &[Vec<Row>; 2],
-    [height, width]: [usize; 2],
-    kernel: &KernelView<'_>,
-    [first, last]: [usize; 2],
-    blocks: &mut [&mut [f32]],
-) {
-    let [_, channels] = kernel.channels();
-    let panel = blocks[0].len() / channels;
-    let mut taps = vec![[0.0_f64; LANES]; height * width];
-    let mut half = vec![[0.0_f64; LANES]; vertical.len() * width];
-    for channel in 0..channels {
-        for from in (0..panel).step_by(LANES) {
-            for lane in 0..LANES.min((last - first).saturating_sub(from)) {
-                let (numbers, scale) = kernel.pair(first + from + lane, channel);
-                for (tap, &at) in taps.iter_mut().zip(kernel.taps()) {
-                    tap[lane] = f64::from(numbers[at] * scale);
-                }
-            }
-            for (row, half) in vertical.iter().zip(half.chunks_exact_mut(width)) {
-                for (x, half) in half.iter_mut().enumerate() {
-                    *half = sum(row, &taps[x..], width);
-                }
-            }
-            for (i, half) in half.chunks_exact(width).enumerate() {
-                for (j, row) in horizontal.iter().enumerate() {
-                    let value = sum(row, half, 1);
-                    let to = &mut blocks[i * horizontal.len() + j][channel * panel + from..][..LANES];
-                    for lane in 0..LANES {
-                        to[lane] = value[lane] as f32;
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// A row times numbers a step apart.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "as above")]
-fn sum<const LANES: usize>(row: &Row, numbers: &[[f64; LANES]], step: usize) -> [f64; LANES] {
-    let mut sums = [0.0; LANES];
-    for &(at, factor) in row {
-        let numbers = &numbers[at * step];
-        for lane in 0..LANES {
-            sums[lane] += factor * numbers[lane];
-        }
-    }
-    sums
 }

@@ -23,6 +23,8 @@ pub struct KernelView<'a> {
     scales: [Option<&'a [f32]>; 2],
     /// Where each tap is, row by row.
     taps: Vec<usize>,
+    /// Numbers of a pair of channels, those of taps that are left out included.
+    of_pair: usize,
 }
 
 impl<'a> KernelView<'a> {
@@ -36,6 +38,7 @@ impl<'a> KernelView<'a> {
             steps: [channels * taps, taps],
             scales: [None, None],
             taps: (0..taps).collect(),
+            of_pair: taps,
         }
     }
 
@@ -68,33 +71,101 @@ impl<'a> KernelView<'a> {
         &self.taps
     }
 
-    /// The numbers of the first tap of some neighbouring output channels and an input channel, and the factor of the latter; `None`
-    /// where they do not lie side by side, or have a factor each.
-    pub fn side_by_side(&self, outs: Range<usize>, channel: usize) -> Option<(&[f32], f32)> {
-        if self.steps[0] != 1 || self.scales[0].is_some() || self.taps.len() != 1 {
-            return None;
+    /// The numbers of some neighbouring output channels, at most as many as there are lanes, and some input channels: [in, taps, out],
+    /// scaled. What is beyond the last output channel is of no matter.
+    ///
+    /// Whole lanes are transposed in vectors, whichever way the numbers lie.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "only what is inlined is compiled for the instructions of its caller")]
+    pub fn gather<const LANES: usize>(&self, outs: Range<usize>, channels: Range<usize>, numbers: &mut [[f32; LANES]]) {
+        let taps = self.taps.len();
+        let all_in_order = taps == self.of_pair && self.taps.is_sorted();
+        let first = outs.start * self.steps[0] + channels.start * self.steps[1];
+        if outs.len() == LANES && all_in_order && self.steps[1] == taps && (channels.len() * taps).is_multiple_of(LANES)
+        {
+            // An output channel's numbers are a row.
+            let len = channels.len() * taps;
+            for (square, to) in numbers[..len].as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
+                let row = |lane: usize| &self.numbers[first + lane * self.steps[0] + square * LANES..][..LANES];
+                transpose(row, to);
+            }
+        } else if outs.len() == LANES && self.steps[0] == self.of_pair {
+            // An input channel's numbers are.
+            for (c, numbers) in numbers.chunks_exact_mut(taps).take(channels.len()).enumerate() {
+                let row = &self.numbers[first + c * self.steps[1]..][..LANES * self.of_pair];
+                match self.of_pair {
+                    1 => numbers[0].copy_from_slice(row),
+                    3 => deinterleave::<LANES, 3>(row, &self.taps, numbers),
+                    7 => deinterleave::<LANES, 7>(row, &self.taps, numbers),
+                    9 => deinterleave::<LANES, 9>(row, &self.taps, numbers),
+                    25 => deinterleave::<LANES, 25>(row, &self.taps, numbers),
+                    of_pair => {
+                        for (to, &at) in numbers.iter_mut().zip(&self.taps) {
+                            for lane in 0..LANES {
+                                to[lane] = row[lane * of_pair + at];
+                            }
+                        }
+                    }
+                }
+            }
+        } else {
+            for (lane, out) in outs.clone().enumerate() {
+                for (numbers, channel) in numbers.chunks_exact_mut(taps).zip(channels.clone()) {
+                    let from = &self.numbers[out * self.steps[0] + channel * self.steps[1]..];
+                    for (to, &at) in numbers.iter_mut().zip(&self.taps) {
+                        to[lane] = from[at];
+                    }
+                }
+            }
         }
-        let first = outs.start + channel * self.steps[1] + self.taps[0];
-        let factor = self.scales[1].map_or(1.0, |scales| scales[channel]);
-        Some((&self.numbers[first..first + outs.len()], factor))
+        self.scale(outs, channels, numbers);
     }
 
-    /// The numbers of the first tap of an output channel and all input channels, and the factor of the former; `None` where they do
-    /// not lie side by side, or have a factor each.
-    pub fn row(&self, out: usize) -> Option<(&[f32], f32)> {
-        if self.steps[1] != 1 || self.scales[1].is_some() || self.taps.len() != 1 {
-            return None;
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "as above")]
+    fn scale<const LANES: usize>(&self, outs: Range<usize>, channels: Range<usize>, numbers: &mut [[f32; LANES]]) {
+        let mut by_lane = [1.0; LANES];
+        if let Some(scales) = self.scales[0] {
+            by_lane[..outs.len()].copy_from_slice(&scales[outs]);
         }
-        let first = out * self.steps[0] + self.taps[0];
-        let factor = self.scales[0].map_or(1.0, |scales| scales[out]);
-        Some((&self.numbers[first..first + self.channels[1]], factor))
+        for (numbers, channel) in numbers.chunks_exact_mut(self.taps.len()).zip(channels) {
+            let factor = self.scales[1].map_or(1.0, |scales| scales[channel]);
+            for numbers in numbers {
+                for lane in 0..LANES {
+                    numbers[lane] *= by_lane[lane] * factor;
+                }
+            }
+        }
     }
+}
 
-    /// The numbers from a pair of channels on, and their factor.
-    #[inline]
-    pub fn pair(&self, out: usize, channel: usize) -> (&[f32], f32) {
-        let factor = |scales: Option<&[f32]>, at: usize| scales.map_or(1.0, |scales| scales[at]);
-        let numbers = &self.numbers[out * self.steps[0] + channel * self.steps[1]..];
-        (numbers, factor(self.scales[0], out) * factor(self.scales[1], channel))
+/// A square, its rows lanes.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "only what is inlined is compiled for the instructions of its caller")]
+fn transpose<'a, const LANES: usize>(row: impl Fn(usize) -> &'a [f32], to: &mut [[f32; LANES]; LANES]) {
+    let mut rows = [[0.0; LANES]; LANES];
+    for lane in 0..LANES {
+        rows[lane].copy_from_slice(row(lane));
+    }
+    for column in 0..LANES {
+        for lane in 0..LANES {
+            to[column][lane] = rows[lane][column];
+        }
+    }
+}
+
+/// [lanes, numbers of a pair] to [taps, lanes].
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "as above")]
+fn deinterleave<const LANES: usize, const OF_PAIR: usize>(row: &[f32], taps: &[usize], to: &mut [[f32; LANES]]) {
+    let (pairs, _) = row.as_chunks::<OF_PAIR>();
+    let mut columns = [[0.0; LANES]; OF_PAIR];
+    for (lane, pair) in pairs.iter().enumerate().take(LANES) {
+        for at in 0..OF_PAIR {
+            columns[at][lane] = pair[at];
+        }
+    }
+    for (to, &at) in to.iter_mut().zip(taps) {
+        *to = columns[at];
     }
 }

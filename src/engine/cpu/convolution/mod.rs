@@ -6,6 +6,7 @@
 
 mod direct;
 mod filtered;
+mod kernel_transform;
 mod kernel_view;
 mod phases;
 mod pointwise;

@@ -10,6 +10,7 @@ use super::super::map::Map;
 use super::super::memory::Memory;
 use super::{Block, KernelView, Numbers, blocks, in_panels};
 use crate::inception::Convolution;
+use crate::vectorised::vectorised;
 
 /// Numbers of the rows of a block, at most: they are read once a panel, and are to stay in the second cache.
 pub(super) const BLOCK: usize = 80 << 10;
@@ -123,41 +124,41 @@ impl Pointwise {
     }
 }
 
-/// [out, in, taps] to [panels, taps, in, panel]; what is past the last channel stays as it is.
+/// [out, in, taps] to [panels, taps, in, panel]; what is past the last channel is of no matter.
 fn lay_out(weights: &mut [f32], kernel: &KernelView<'_>, panel: usize) {
     let [_, channels] = kernel.channels();
     let of_panel = kernel.taps().len() * channels * panel;
     weights.par_chunks_exact_mut(of_panel).enumerate().for_each(|(position, weights)| {
-        lay_out_panel(weights, kernel, position * panel, panel);
+        vectorised(
+            #[inline(always)]
+            || {
+                if panel.is_multiple_of(16) {
+                    lay_out_panel::<16>(weights, kernel, position * panel, panel);
+                } else {
+                    lay_out_panel::<8>(weights, kernel, position * panel, panel);
+                }
+            },
+        );
     });
 }
 
 /// The panel from a channel on, [taps, in, panel]: a few channels of all kernels after the other, so that neither side wanders
 /// through memory.
-fn lay_out_panel(weights: &mut [f32], kernel: &KernelView<'_>, first: usize, panel: usize) {
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "only what is inlined is compiled for the instructions of its caller")]
+fn lay_out_panel<const LANES: usize>(weights: &mut [f32], kernel: &KernelView<'_>, first: usize, panel: usize) {
     const STRIP: usize = 16;
     let [outs, channels] = kernel.channels();
-    let all = panel.min(outs - first);
-    if kernel.side_by_side(first..first + all, 0).is_some() {
-        for (c, weights) in weights.chunks_exact_mut(panel).enumerate() {
-            if let Some((numbers, factor)) = kernel.side_by_side(first..first + all, c) {
-                weights.iter_mut().zip(numbers).for_each(|(weight, number)| *weight = number * factor);
-            }
-        }
-        return;
-    }
+    let taps = kernel.taps().len();
+    let mut numbers = vec![[0.0; LANES]; STRIP * taps];
     for strip in (0..channels).step_by(STRIP) {
-        for o in 0..all {
-            if let Some((numbers, factor)) = kernel.row(first + o) {
-                for c in strip..channels.min(strip + STRIP) {
-                    weights[c * panel + o] = numbers[c] * factor;
-                }
-                continue;
-            }
-            for c in strip..channels.min(strip + STRIP) {
-                let (numbers, scale) = kernel.pair(first + o, c);
-                for (tap, &at) in kernel.taps().iter().enumerate() {
-                    weights[(tap * channels + c) * panel + o] = numbers[at] * scale;
+        let strip = strip..channels.min(strip + STRIP);
+        for lane in (0..panel.min(outs - first)).step_by(LANES) {
+            let lanes = first + lane..outs.min(first + lane + LANES);
+            kernel.gather(lanes, strip.clone(), &mut numbers);
+            for (c, numbers) in strip.clone().zip(numbers.chunks_exact(taps)) {
+                for (tap, numbers) in numbers.iter().enumerate() {
+                    weights[(tap * channels + c) * panel + lane..][..LANES].copy_from_slice(numbers);
                 }
             }
         }

@@ -27,6 +27,7 @@ use super::super::scratch::Scratch;
 use super::pointwise::{BLOCK, CHAIN};
 use super::{Block, KernelView, Numbers, blocks, in_panels};
 use crate::inception::Convolution;
+use crate::vectorised::vectorised;
 
 pub(super) struct Strassen {
     /// Of P1 to P7, each [panels, depth, panel].
@@ -183,32 +184,59 @@ const FACTORS: [[f64; 4]; 7] = [
     [0.0, -1.0, 0.0, 1.0],
 ];
 
-/// [out, in] to the factors, each [panels, depth, panel]; what is past the last channel stays as it is.
+/// [out, in] to the factors, each [panels, depth, panel]; what is past the last channel is of no matter.
 fn lay_out(weights: &mut [Memory; 7], kernel: &KernelView<'_>, panel: usize) {
-    const STRIP: usize = 16;
-    let [outs, depth] = kernel.channels().map(|channels| channels / 2);
-    let tap = kernel.taps()[0];
-    let number = |across: usize, down: usize, o: usize, k: usize| {
-        let (numbers, scale) = kernel.pair(across * outs + o, down * depth + k);
-        f64::from(numbers[tap] * scale)
-    };
+    let [_, depth] = kernel.channels().map(|channels| channels / 2);
     let of_panel = depth * panel;
     let [p1, p2, p3, p4, p5, p6, p7] = weights.each_mut().map(|weights| weights.par_chunks_exact_mut(of_panel));
     (p1, p2, p3, p4, p5, p6, p7).into_par_iter().enumerate().for_each(|(position, (p1, p2, p3, p4, p5, p6, p7))| {
         let mut factors = [p1, p2, p3, p4, p5, p6, p7];
-        let first = position * panel;
-        // As in the pointwise product: neither side is to wander through memory.
-        for strip in (0..depth).step_by(STRIP) {
-            for o in 0..panel.min(outs - first) {
-                for k in strip..depth.min(strip + STRIP) {
-                    let [b11, b12, b21, b22] =
-                        [(0, 0), (1, 0), (0, 1), (1, 1)].map(|(across, down)| number(across, down, first + o, k));
-                    for (factor, of) in factors.iter_mut().zip(&FACTORS) {
-                        let sum = of[0] * b11 + of[1] * b12 + of[2] * b21 + of[3] * b22;
-                        factor[k * panel + o] = sum as f32;
+        vectorised(
+            #[inline(always)]
+            || {
+                if panel.is_multiple_of(16) {
+                    lay_out_panel::<16>(&mut factors, kernel, position * panel, panel);
+                } else {
+                    lay_out_panel::<8>(&mut factors, kernel, position * panel, panel);
+                }
+            },
+        );
+    });
+}
+
+/// The panel from a channel on, of all factors. As in the pointwise product, neither side is to wander through memory.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "only what is inlined is compiled for the instructions of its caller")]
+fn lay_out_panel<const LANES: usize>(
+    factors: &mut [&mut [f32]; 7],
+    kernel: &KernelView<'_>,
+    first: usize,
+    panel: usize,
+) {
+    const STRIP: usize = 16;
+    let [outs, depth] = kernel.channels().map(|channels| channels / 2);
+    let mut quarters = [[[0.0_f32; LANES]; STRIP]; 4];
+    for strip in (0..depth).step_by(STRIP) {
+        let strip = strip..depth.min(strip + STRIP);
+        for lane in (0..panel.min(outs - first)).step_by(LANES) {
+            let lanes = first + lane..outs.min(first + lane + LANES);
+            for (quarter, [across, down]) in quarters.iter_mut().zip([[0, 0], [1, 0], [0, 1], [1, 1]]) {
+                let lanes = across * outs + lanes.start..across * outs + lanes.end;
+                kernel.gather(lanes, down * depth + strip.start..down * depth + strip.end, quarter);
+            }
+            let [b11, b12, b21, b22] = &quarters;
+            for (factor, of) in factors.iter_mut().zip(&FACTORS) {
+                for (k, at) in strip.clone().enumerate() {
+                    let to = &mut factor[at * panel + lane..][..LANES];
+                    for lane in 0..LANES {
+                        let sum = of[0] * f64::from(b11[k][lane])
+                            + of[1] * f64::from(b12[k][lane])
+                            + of[2] * f64::from(b21[k][lane])
+                            + of[3] * f64::from(b22[k][lane]);
+                        to[lane] = sum as f32;
                     }
                 }
             }
         }
-    });
+    }
 }

@@ -102,7 +102,7 @@ impl Training {
         let widest = super::program::channels(network.nodes()).into_iter().max().unwrap_or(0);
         let widest = border.groups().iter().map(|group| group.channels).fold(widest, usize::max);
         let mut workers = Workers::new(kernels, widest);
-        let mut parameters = Parameters::default();
+        let mut parameters = Parameters::new(border.trained_numbers(network));
         let program = Program::new(network, weights, &border, batch_norm, &mut parameters, &workers)?;
         let scratch = program.steps.iter().map(|step| match &step.work {
             Work::Unit(unit) => unit.scratch(panel),

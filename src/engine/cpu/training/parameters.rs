@@ -2,15 +2,17 @@
 
 use std::ops::Range;
 
-use candle_core::{Result, Tensor};
+use candle_core::{Result, Tensor, bail};
 
 use super::super::super::trainable::Parameter;
+use super::super::memory::Memory;
 
 /// Flat vectors of what is trained, and which tensor is where in them.
-#[derive(Default)]
+///
+/// Every step walks through both of them in several orders, so they lie on large pages.
 pub struct Parameters {
-    pub values: Vec<f32>,
-    pub gradients: Vec<f32>,
+    pub values: Memory,
+    pub gradients: Memory,
     pub names: Vec<Parameter>,
     /// Running means and variances that follow the batches.
     pub statistics: Vec<f32>,
@@ -47,17 +49,32 @@ impl Numbers {
 }
 
 impl Parameters {
+    /// With room for so many numbers that are trained.
+    pub fn new(trained: usize) -> Self {
+        Self {
+            values: Memory::zeroed(trained),
+            gradients: Memory::zeroed(trained),
+            names: Vec::new(),
+            statistics: Vec::new(),
+            statistics_names: Vec::new(),
+        }
+    }
+
     /// Takes a tensor in: among what is trained, or not.
     ///
     /// # Errors
-    /// Those of candle.
+    /// Where there was not room for it; those of candle.
     pub fn take(&mut self, is_trained: bool, name: impl FnOnce() -> String, tensor: &Tensor) -> Result<Numbers> {
         let numbers = tensor.flatten_all()?.to_vec1::<f32>()?;
         if !is_trained {
             return Ok(Numbers::Frozen(numbers));
         }
-        self.gradients.resize(self.gradients.len() + numbers.len(), 0.0);
-        Ok(Numbers::Trained(append(&mut self.values, &mut self.names, name(), tensor.dims(), &numbers)))
+        let first = self.names.last().map_or(0, |parameter| parameter.range.end);
+        let range = first..first + numbers.len();
+        let Some(room) = self.values.get_mut(range.clone()) else { bail!("{} is not among what is trained", name()) };
+        room.copy_from_slice(&numbers);
+        self.names.push(Parameter { name: name(), shape: tensor.dims().to_vec(), range: range.clone() });
+        Ok(Numbers::Trained(range))
     }
 
     /// Takes a running statistic in: among what follows the batches, or not.
@@ -69,20 +86,10 @@ impl Parameters {
         if !follows {
             return Ok(Numbers::Frozen(numbers));
         }
-        let names = &mut self.statistics_names;
-        Ok(Numbers::Trained(append(&mut self.statistics, names, name(), tensor.dims(), &numbers)))
+        let first = self.statistics.len();
+        let range = first..first + numbers.len();
+        self.statistics.extend_from_slice(&numbers);
+        self.statistics_names.push(Parameter { name: name(), shape: tensor.dims().to_vec(), range: range.clone() });
+        Ok(Numbers::Trained(range))
     }
-}
-
-fn append(
-    flat: &mut Vec<f32>,
-    names: &mut Vec<Parameter>,
-    name: String,
-    shape: &[usize],
-    numbers: &[f32],
-) -> Range<usize> {
-    let range = flat.len()..flat.len() + numbers.len();
-    flat.extend_from_slice(numbers);
-    names.push(Parameter { name, shape: shape.to_vec(), range: range.clone() });
-    range
 }

@@ -5,6 +5,7 @@
 
 use super::super::map::Map;
 use super::workers::{Shared, Workers};
+use crate::vectorised::vectorised;
 
 /// Pixels of a block.
 const BLOCK: usize = 64;
@@ -34,13 +35,17 @@ pub unsafe fn channels_mut<'a>(map: &Map, pixel: usize) -> &'a mut [f32] {
     unsafe { std::slice::from_raw_parts_mut(map.at(image, y, x), map.channels) }
 }
 
-/// Calls `work` with each pixel, on all threads.
+/// Calls `work`, which is to be `#[inline(always)]`, with each pixel, on all threads.
 pub fn each(workers: &Workers, map: &Map, work: impl Fn(usize) + Sync) {
     let pixels = count(map);
     workers.each(pixels.div_ceil(BLOCK), |_, block| {
-        pulp::Arch::new().dispatch(
+        vectorised(
             #[inline(always)]
-            || (block * BLOCK..pixels.min((block + 1) * BLOCK)).for_each(&work),
+            || {
+                for pixel in block * BLOCK..pixels.min((block + 1) * BLOCK) {
+                    work(pixel);
+                }
+            },
         );
     });
 }
@@ -54,9 +59,13 @@ pub fn sums(workers: &Workers, map: &Map, sums: usize, work: impl Fn(usize, &mut
     workers.each(blocks, |_, block| {
         // SAFETY: a block's own sums.
         let part = unsafe { std::slice::from_raw_parts_mut(shared.at(block * sums), sums) };
-        pulp::Arch::new().dispatch(
+        vectorised(
             #[inline(always)]
-            || (block * BLOCK..pixels.min((block + 1) * BLOCK)).for_each(|pixel| work(pixel, part)),
+            || {
+                for pixel in block * BLOCK..pixels.min((block + 1) * BLOCK) {
+                    work(pixel, part);
+                }
+            },
         );
     });
     let mut totals = vec![0.0_f64; sums];

@@ -9,6 +9,7 @@ use super::super::map::Map;
 use super::pixels::{self, channels, channels_mut};
 use super::workers::Workers;
 use crate::inception::Window;
+use crate::vectorised::vectorised;
 
 /// Channels at a time.
 const STRIP: usize = 64;
@@ -36,23 +37,28 @@ pub unsafe fn average(
         let last = (reach / window.stride + 1).min(by_output.size[axis]);
         (reach + 1).saturating_sub(window.kernel[axis]).div_ceil(window.stride)..last
     };
-    pixels::each(workers, by_input, |pixel| {
-        let [image, y, x] = by_input.position(pixel);
-        // SAFETY: the caller's promise; each pixel is visited once.
-        let to = unsafe { channels_mut(by_input, pixel) };
-        if !accumulate {
-            to.fill(0.0);
-        }
-        for row in places(y, 0) {
-            for column in places(x, 1) {
-                let share = 1.0 / (counted(row, 0) * counted(column, 1)) as f32;
-                let place = image * by_output.pixels() + row * by_output.size[1] + column;
-                // SAFETY: as above.
-                let from = unsafe { channels(by_output, place) };
-                to.iter_mut().zip(from).for_each(|(to, from)| *to += share * from);
+    pixels::each(
+        workers,
+        by_input,
+        #[inline(always)]
+        |pixel| {
+            let [image, y, x] = by_input.position(pixel);
+            // SAFETY: the caller's promise; each pixel is visited once.
+            let to = unsafe { channels_mut(by_input, pixel) };
+            if !accumulate {
+                to.fill(0.0);
             }
-        }
-    });
+            for row in places(y, 0) {
+                for column in places(x, 1) {
+                    let share = 1.0 / (counted(row, 0) * counted(column, 1)) as f32;
+                    let place = image * by_output.pixels() + row * by_output.size[1] + column;
+                    // SAFETY: as above.
+                    let from = unsafe { channels(by_output, place) };
+                    to.iter_mut().zip(from).for_each(|(to, from)| *to += share * from);
+                }
+            }
+        },
+    );
 }
 
 /// Of the maxima of windows of these inputs; where `accumulate`, what is there is added to.
@@ -70,7 +76,7 @@ pub unsafe fn maximum(
     workers.each(input.images * strips, |_, block| {
         let (image, first) = (block / strips, block % strips * STRIP);
         let strip = STRIP.min(input.channels - first);
-        pulp::Arch::new().dispatch(
+        vectorised(
             #[inline(always)]
             // SAFETY: the caller's promise; blocks are different images or channels.
             || unsafe {
@@ -137,11 +143,16 @@ unsafe fn of_maximum(
 /// As [`average`].
 pub unsafe fn global_average(workers: &Workers, [by_output, by_input]: [&Map; 2], accumulate: bool) {
     let share = 1.0 / by_input.pixels() as f32;
-    pixels::each(workers, by_input, |pixel| {
-        // SAFETY: the caller's promise.
-        let (from, to) = unsafe { (channels(by_output, pixel / by_input.pixels()), channels_mut(by_input, pixel)) };
-        for (to, from) in to.iter_mut().zip(from) {
-            *to = if accumulate { *to } else { 0.0 } + share * from;
-        }
-    });
+    pixels::each(
+        workers,
+        by_input,
+        #[inline(always)]
+        |pixel| {
+            // SAFETY: the caller's promise.
+            let (from, to) = unsafe { (channels(by_output, pixel / by_input.pixels()), channels_mut(by_input, pixel)) };
+            for (to, from) in to.iter_mut().zip(from) {
+                *to = if accumulate { *to } else { 0.0 } + share * from;
+            }
+        },
+    );
 }

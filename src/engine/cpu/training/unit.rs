@@ -105,7 +105,7 @@ impl Unit {
         let numbers = convolution::Numbers { kernel: &view, bias: &bias, floor, accumulate: false };
         let kernels = workers.kernels.as_ref();
         let algorithm = match Algorithm::of(shape) {
-            // Weights that change with every step cost more to lay out for it than it saves.
+            // Weights that change with every step cost as much more to lay out for it as it saves.
             Algorithm::Strassen => Algorithm::Pointwise,
             other => other,
         };

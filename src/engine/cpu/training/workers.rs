@@ -45,23 +45,30 @@ impl Workers {
 }
 
 /// An address that several threads write to, each elsewhere.
-#[derive(Clone, Copy)]
-pub struct Shared(*mut f32);
+pub struct Shared<T = f32>(*mut T);
+
+impl<T> Clone for Shared<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Shared<T> {}
 
 // SAFETY: it gives no access by itself; whoever follows the pointer answers for it.
 #[expect(unsafe_code, reason = "pointers are not Send, and work is shared by threads")]
-unsafe impl Send for Shared {}
+unsafe impl<T> Send for Shared<T> {}
 // SAFETY: as above.
 #[expect(unsafe_code, reason = "as above")]
-unsafe impl Sync for Shared {}
+unsafe impl<T> Sync for Shared<T> {}
 
-impl Shared {
-    pub const fn new(base: *mut f32) -> Self {
+impl<T> Shared<T> {
+    pub const fn new(base: *mut T) -> Self {
         Self(base)
     }
 
     /// So many numbers further on.
-    pub const fn at(&self, offset: usize) -> *mut f32 {
+    pub const fn at(&self, offset: usize) -> *mut T {
         self.0.wrapping_add(offset)
     }
 }

@@ -8,8 +8,6 @@ pub struct Workspace {
     pub inputs: Room,
     /// The gradients of the outputs, in panels.
     pub gradients: Room,
-    /// Their products, [places, out, in].
-    pub products: Room,
 }
 
 /// Memory that grows.
@@ -18,7 +16,7 @@ pub struct Room(Memory);
 impl Workspace {
     pub fn new() -> Self {
         let empty = || Room(Memory::zeroed(0));
-        Self { inputs: empty(), gradients: empty(), products: empty() }
+        Self { inputs: empty(), gradients: empty() }
     }
 }
 

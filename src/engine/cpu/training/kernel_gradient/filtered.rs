@@ -14,11 +14,18 @@ use super::super::super::map::Map;
 use super::super::super::minimal_filtering::MinimalFilter;
 use super::super::workers::{Shared, Workers};
 use super::super::workspace::Workspace;
-use super::CHAIN;
+use super::{CHAIN, Rows, Sums};
 use crate::inception::Convolution;
+use crate::vectorised::vectorised;
 
 /// Numbers at the points, of inputs and gradients together, that are there at a time, at most: the last cache's.
 const AT_ONCE: usize = 4 << 20;
+/// Numbers of all places' sums of a block, at most: the second cache's, with what they are sums of.
+const SUMS: usize = 64 << 10;
+/// Input channels whose sums are transformed at a time.
+const LANES: usize = 16;
+/// Taps down times points along, at most, and taps.
+const MOST: usize = 64;
 /// Tiles that a block transforms.
 const STRIP: usize = 12;
 /// Between one place and the next, so that they do not fall on the same lines of the cache.
@@ -31,7 +38,7 @@ pub struct Filtered {
     /// Outputs of a tile along the axes: m or 1.
     outputs: [usize; 2],
     /// G along the axes, [points, taps].
-    pub transforms: [Vec<Vec<f64>>; 2],
+    transforms: [Vec<Vec<f64>>; 2],
 }
 
 impl Filtered {
@@ -46,17 +53,26 @@ impl Filtered {
         }
     }
 
-    /// [places, out, in].
-    ///
+    /// Panels of input channels of a block.
+    fn panels(&self, panel: usize) -> usize {
+        (SUMS / (self.points[0] * self.points[1] * panel * panel)).max(1)
+    }
+
+    /// Numbers of scratch that a block needs.
+    pub fn scratch(&self, panel: usize) -> usize {
+        self.points[0] * self.points[1] * panel * self.panels(panel) * panel
+    }
+
     /// # Safety
     /// As [`super::KernelGradient::run`].
-    pub unsafe fn products<'a>(
+    pub unsafe fn run(
         &self,
         shape: &Convolution,
         workers: &Workers,
         maps: [&Map; 2],
-        workspace: &'a mut Workspace,
-    ) -> &'a [f32] {
+        workspace: &mut Workspace,
+        rows: Rows<'_>,
+    ) {
         let kernels = workers.kernels.as_ref();
         let panel = kernels.panel();
         let [out, channels] = [shape.out_channels, shape.in_channels];
@@ -68,68 +84,136 @@ impl Filtered {
         let inputs = workspace.inputs.of(places * (at_once * of_in + GAP));
         let gradients = workspace.gradients.of(places * (at_once * of_out + GAP));
         let [inputs, gradients] = [inputs, gradients].map(|room| Shared::new(room.as_mut_ptr()));
-        let products = workspace.products.of(places * out * channels);
-        let sums = Shared::new(products.as_mut_ptr());
+        let width = self.panels(panel) * panel;
+        let (panels, groups) = (of_out / panel, channels.div_ceil(width));
 
-        for from in (0..tiles).step_by(at_once) {
-            let count = at_once.min(tiles - from);
-            let [of_inputs, of_gradients] = [of_in, of_out].map(|width| count * width + GAP);
-            workers.each(count.div_ceil(STRIP), |scratch, strip| {
-                let strip = [strip * STRIP, count.min((strip + 1) * STRIP)];
-                let steps = |place| Steps { place, panel, next_panel: count * panel, tile: panel };
-                let pixels = &mut scratch.inputs;
-                self.pixels(shape, workers, maps, across, strip.map(|tile| from + tile), pixels);
-                let (of_input, of_gradient) = pixels.split_at((strip[1] - strip[0]) * places);
-                let square = self.points[0] == self.points[1];
-                let offset = strip[0] * panel;
-                let input = InputTransform {
-                    filter: self.filter,
-                    square,
-                    pixels: of_input,
-                    channels,
-                    values: inputs.at(offset),
-                    steps: steps(of_inputs),
-                };
-                let gradient = GradientTransform {
-                    filter: self.filter,
-                    square,
-                    pixels: of_gradient,
-                    channels: out,
-                    values: gradients.at(offset),
-                    steps: steps(of_gradients),
-                };
-                // SAFETY: each pixel is one of the maps or zeros; tiles are of one strip each.
-                unsafe {
-                    kernels.input_transform(&input);
-                    kernels.gradient_transform(&gradient);
+        rows.in_blocks(shape, groups, |rows| {
+            for from in (0..tiles).step_by(at_once) {
+                let count = at_once.min(tiles - from);
+                let [of_inputs, of_gradients] = [of_in, of_out].map(|width| count * width + GAP);
+                workers.each(count.div_ceil(STRIP), |scratch, strip| {
+                    let strip = [strip * STRIP, count.min((strip + 1) * STRIP)];
+                    let steps = |place| Steps { place, panel, next_panel: count * panel, tile: panel };
+                    let pixels = &mut scratch.inputs;
+                    self.pixels(shape, workers, maps, across, strip.map(|tile| from + tile), pixels);
+                    let (of_input, of_gradient) = pixels.split_at((strip[1] - strip[0]) * places);
+                    let square = self.points[0] == self.points[1];
+                    let offset = strip[0] * panel;
+                    let input = InputTransform {
+                        filter: self.filter,
+                        square,
+                        pixels: of_input,
+                        channels,
+                        values: inputs.at(offset),
+                        steps: steps(of_inputs),
+                    };
+                    let gradient = GradientTransform {
+                        filter: self.filter,
+                        square,
+                        pixels: of_gradient,
+                        channels: out,
+                        values: gradients.at(offset),
+                        steps: steps(of_gradients),
+                    };
+                    // SAFETY: each pixel is one of the maps or zeros; tiles are of one strip each.
+                    unsafe {
+                        kernels.input_transform(&input);
+                        kernels.gradient_transform(&gradient);
+                    }
+                });
+                workers.each(panels * groups, |scratch, block| {
+                    let (group, o) = (block / panels, block % panels * panel);
+                    let [outs, first] = [panel.min(out - o), group * width];
+                    let these = width.min(channels - first);
+                    let sums = &mut scratch.values[..places * outs * these];
+                    for place in 0..places {
+                        let weights = inputs.at(place * of_inputs + first * count).cast_const();
+                        // SAFETY: the place's inputs have been transformed, and nobody writes them now.
+                        let weights =
+                            unsafe { std::slice::from_raw_parts(weights, count * these.next_multiple_of(panel)) };
+                        let job = MatrixProduct {
+                            inputs: gradients.at(place * of_gradients + o * count),
+                            lie: Lie::Columns,
+                            rows: outs,
+                            depth: count,
+                            chain: CHAIN,
+                            weights,
+                            bias: &workers.zeros,
+                            floor: f32::NEG_INFINITY,
+                            accumulate: false,
+                            outputs: sums[place * outs * these..].as_mut_ptr(),
+                            output_step: these,
+                            panel_step: panel,
+                            channels: these,
+                        };
+                        // SAFETY: so have its gradients; outputs are this thread's.
+                        unsafe { kernels.matrix_product(&job) }
+                    }
+                    vectorised(
+                        #[inline(always)]
+                        || {
+                            for row in 0..outs {
+                                // SAFETY: of an output channel these inputs', which no other block has.
+                                unsafe { self.add(rows, [group, o + row], first, [outs, row, these], sums) }
+                            }
+                        },
+                    );
+                });
+            }
+        });
+    }
+
+    /// G' of [places, outs, these] for one of the output channels.
+    ///
+    /// # Safety
+    /// No other block has this output channel's kernels of these input channels.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "only what is inlined is compiled for the instructions of its caller")]
+    unsafe fn add(
+        &self,
+        rows: &Sums<'_>,
+        [group, o]: [usize; 2],
+        first: usize,
+        [outs, row, these]: [usize; 3],
+        sums: &[f32],
+    ) {
+        let [vertical, horizontal] = &self.transforms;
+        let [height, width] = [vertical[0].len(), horizontal[0].len()];
+        let across = horizontal.len();
+        // [height, points along], [taps], and [in, taps].
+        let mut half = [[0.0_f64; LANES]; MOST];
+        let mut kernels = [0.0_f32; LANES * MOST];
+        for from in (0..these).step_by(LANES) {
+            let lanes = LANES.min(these - from);
+            half[..height * across].fill([0.0; LANES]);
+            for (i, powers) in vertical.iter().enumerate() {
+                for j in 0..across {
+                    let sums = &sums[((i * across + j) * outs + row) * these + from..][..lanes];
+                    for (y, &power) in powers.iter().enumerate() {
+                        for (to, &sum) in half[y * across + j].iter_mut().zip(sums) {
+                            *to += power * f64::from(sum);
+                        }
+                    }
                 }
-            });
-            let panels = of_out / panel;
-            workers.each(places * panels, |_, block| {
-                let (place, o) = (block / panels, block % panels * panel);
-                // SAFETY: the place's inputs have been transformed, and nobody writes them now.
-                let weights =
-                    unsafe { std::slice::from_raw_parts(inputs.at(place * of_inputs).cast_const(), count * of_in) };
-                let job = MatrixProduct {
-                    inputs: gradients.at(place * of_gradients + o * count),
-                    lie: Lie::Columns,
-                    rows: panel.min(out - o),
-                    depth: count,
-                    chain: CHAIN,
-                    weights,
-                    bias: &workers.zeros,
-                    floor: f32::NEG_INFINITY,
-                    accumulate: from > 0,
-                    outputs: sums.at((place * out + o) * channels),
-                    output_step: channels,
-                    panel_step: panel,
-                    channels,
-                };
-                // SAFETY: so have its gradients; outputs are a place's and some channels', which no other block has.
-                unsafe { kernels.matrix_product(&job) }
-            });
+            }
+            for y in 0..height {
+                for x in 0..width {
+                    let mut tap = [0.0_f64; LANES];
+                    for (j, powers) in horizontal.iter().enumerate() {
+                        let power = powers[x];
+                        for (to, number) in tap.iter_mut().zip(&half[y * across + j]) {
+                            *to += power * number;
+                        }
+                    }
+                    for (c, number) in tap.iter().enumerate() {
+                        kernels[(c * height + y) * width + x] = *number as f32;
+                    }
+                }
+            }
+            let taps = height * width;
+            // SAFETY: the caller's promise.
+            unsafe { rows.add(group, o, [(first + from) * taps, 1], &kernels[..lanes * taps]) }
         }
-        products
     }
 
     /// Where the inputs of some tiles begin, and then where the gradients of their outputs do.

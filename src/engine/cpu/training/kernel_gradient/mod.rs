@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! inputs      ─▶ in panels, place by place ─╮
-//!                                           ├─▶ a product a place ─▶ [places, out, in] ─▶ [out, in, taps]
-//! gradients   ─▶ in panels, place by place ─╯      (over pixels, or tiles)
+//!                                           ├─▶ a block: a product a place ─▶ [places, out, in] ─▶ [out, in, taps]
+//! gradients   ─▶ in panels, place by place ─╯            (over pixels, or tiles)     in the second cache
 //! ```
 //!
 //! A place is a tap (`taps`), or a point of minimal filtering (`filtered`). Each product is cut by output and input channels, never
@@ -11,10 +11,11 @@
 #![expect(unsafe_code, reason = "follows the pointers of maps")]
 
 mod filtered;
-mod rows;
+mod sums;
 mod taps;
 
-pub use rows::Rows;
+pub use sums::Rows;
+use sums::Sums;
 
 use super::super::algorithm::Algorithm;
 use super::super::map::Map;
@@ -35,8 +36,9 @@ enum Way {
     Filtered(Filtered),
 }
 
-/// Products that are added up in a row before they join the total, as in the forward direction.
-const CHAIN: usize = 128;
+/// Products that are added up in a row before they join the total. What multiplies the rounding of sums in the forward direction, the
+/// output transform, multiplies nothing here: chains of 128 are no nearer to float64's gradients.
+const CHAIN: usize = 512;
 
 impl KernelGradient {
     pub fn new(shape: Convolution) -> Self {
@@ -49,9 +51,9 @@ impl KernelGradient {
 
     /// Numbers of scratch that a block needs.
     pub fn scratch(&self, panel: usize) -> usize {
-        match self.way {
-            Way::Taps => taps::scratch(panel),
-            Way::Filtered(_) => 0,
+        match &self.way {
+            Way::Taps => taps::scratch(&self.shape, panel),
+            Way::Filtered(filtered) => filtered.scratch(panel),
         }
     }
 
@@ -63,14 +65,8 @@ impl KernelGradient {
         // SAFETY: the caller's promise.
         unsafe {
             match &self.way {
-                Way::Taps => {
-                    let products = taps::products(&self.shape, workers, maps, workspace);
-                    rows.of_taps(&self.shape, products);
-                }
-                Way::Filtered(filtered) => {
-                    let products = filtered.products(&self.shape, workers, maps, workspace);
-                    rows.of_points(&self.shape, &filtered.transforms, products);
-                }
+                Way::Taps => taps::run(&self.shape, workers, maps, workspace, rows),
+                Way::Filtered(filtered) => filtered.run(&self.shape, workers, maps, workspace, rows),
             }
         }
     }
