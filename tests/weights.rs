@@ -43,8 +43,8 @@ fn missing_unknown_and_misshaped_tensors_are_all_listed_at_once() {
     let stray = Tensor::zeros(3, DType::F32, &Device::Cpu).unwrap();
     tensors.insert("Mixed_5b.branch1x1.conv.bias".to_owned(), stray.clone());
     tensors.insert("Conv2d_1a_3x3.bn.bias".to_owned(), stray);
-    let wide = tensors["Conv2d_2a_3x3.conv.weight"].to_dtype(DType::F64).unwrap();
-    tensors.insert("Conv2d_2a_3x3.conv.weight".to_owned(), wide);
+    let whole = tensors["Conv2d_2a_3x3.conv.weight"].to_dtype(DType::I64).unwrap();
+    tensors.insert("Conv2d_2a_3x3.conv.weight".to_owned(), whole);
 
     let error = Weights::from_bytes(&bytes(&tensors), Some(Variant::Keras)).unwrap_err();
     let WeightsError::Mismatch { mismatch, .. } = &error else { panic!("{error}") };
@@ -53,8 +53,8 @@ fn missing_unknown_and_misshaped_tensors_are_all_listed_at_once() {
     let text = error.to_string();
     for line in [
         "Mixed_5b.branch1x1.conv.weight",
-        "Conv2d_1a_3x3.bn.bias: F32 [3], not F16 or F32 [32]",
-        "Conv2d_2a_3x3.conv.weight: F64 [32, 32, 3, 3], not F16 or F32 [32, 32, 3, 3]",
+        "Conv2d_1a_3x3.bn.bias: F32 [3], not F16, BF16, F32 or F64 [32]",
+        "Conv2d_2a_3x3.conv.weight: I64 [32, 32, 3, 3], not F16, BF16, F32 or F64 [32, 32, 3, 3]",
     ] {
         assert!(text.contains(line), "{line} in {text}");
     }
@@ -94,6 +94,35 @@ fn float16_kernels_are_read_as_the_same_numbers_in_float32() {
     let flat = |tensor: &Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
     let read = &weights.convolution("Mixed_6a.branch3x3").unwrap().kernel;
     assert_eq!(flat(read), flat(&half.to_dtype(DType::F32).unwrap()));
+}
+
+/// Of three channels of the first convolution, the second has a scale of 2 and the others of 1: in a variant without scales the
+/// network is the same one if kernel and mean are twice as large.
+#[test]
+fn a_scale_where_the_variant_has_none_goes_into_kernel_and_mean() {
+    let mut tensors = tensors(&seeded_weights(Variant::Keras));
+    let plain = Weights::from_bytes(&bytes(&tensors), Some(Variant::Tf2015)).unwrap();
+    let scale =
+        Tensor::from_vec((0..32).map(|i| if i == 1 { 2.0_f32 } else { 1.0 }).collect(), 32, &Device::Cpu).unwrap();
+    tensors.insert("Conv2d_1a_3x3.bn.weight".to_owned(), scale);
+    let scaled = Weights::from_bytes(&bytes(&tensors), Some(Variant::Tf2015)).unwrap();
+    assert!(scaled.tensor("Conv2d_1a_3x3.bn.weight").is_none());
+    let flat =
+        |weights: &Weights, name: &str| weights.tensor(name).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    for (name, each) in [("Conv2d_1a_3x3.conv.weight", 27), ("Conv2d_1a_3x3.bn.running_mean", 1)] {
+        let mut expected = flat(&plain, name);
+        expected[each..2 * each].iter_mut().for_each(|number| *number *= 2.0);
+        assert_eq!(flat(&scaled, name), expected, "{name}");
+    }
+    assert_eq!(flat(&scaled, "Conv2d_1a_3x3.bn.bias"), flat(&plain, "Conv2d_1a_3x3.bn.bias"));
+}
+
+#[test]
+fn a_checkpoint_of_another_network_is_told_by_one_of_its_names() {
+    let tensor = Tensor::zeros(3, DType::F32, &Device::Cpu).unwrap();
+    let other = [("layer1.0.conv1.weight".to_owned(), tensor)].into();
+    let error = Weights::from_bytes(&bytes(&other), None).unwrap_err().to_string();
+    assert!(error.contains("no Inception-v3") && error.contains("`layer1.0.conv1.weight`"), "{error}");
 }
 
 #[test]

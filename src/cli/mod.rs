@@ -5,6 +5,7 @@ mod finetune;
 mod fit_head;
 mod report;
 mod score;
+mod weights;
 
 pub use classifier::ClassifierArgs;
 pub use finetune::{
@@ -14,6 +15,7 @@ pub use finetune::{
 pub use fit_head::{ClassWeight, DenseArgs, FitHeadArgs, HeadKind, LogisticArgs};
 pub use report::ReportArgs;
 pub use score::ScoreArgs;
+pub use weights::{ConvertWeightsArgs, InspectWeightsArgs, WeightsCommand, WeightsDtype};
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -54,6 +56,9 @@ pub enum Verb {
     /// Look at the network, its filters, or a file of embeddings
     #[command(subcommand)]
     Inspect(Inspect),
+    /// Look at a file of weights, whoever wrote it, or convert it
+    #[command(subcommand)]
+    Weights(WeightsCommand),
 }
 
 /// `headstock extract`.
@@ -115,7 +120,8 @@ pub type Background = [u8; 3];
 /// Which network.
 #[derive(Clone, Debug, Args)]
 pub struct BackboneArgs {
-    /// The backbone's weights, safetensors, or a model [default: ImageNet weights of 2015-12-05, inside the binary]
+    /// The backbone's weights: safetensors, PyTorch, TorchScript, Keras, or a model [default: ImageNet weights of 2015-12-05,
+    /// inside the binary]
     #[arg(long, value_name = "FILE", value_parser = file)]
     pub weights: Option<PathBuf>,
 

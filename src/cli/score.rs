@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{BackboneArgs, ClassifierArgs, RunArgs, file, folder};
+use crate::image::Preset;
 use crate::scores::Format;
 
 /// `headstock score`.
@@ -15,6 +16,14 @@ pub struct ScoreArgs {
     /// Which classifier.
     #[command(flatten)]
     pub classifier: ClassifierArgs,
+
+    /// The network's own classifier, in place of a head: the most probable of ImageNet's classes. --weights must hold it
+    #[arg(long, group = "ClassifierArgs", requires = "images")]
+    pub imagenet: bool,
+
+    /// How images become the network's input, with --imagenet: tf, keras, torchvision, timm or fid [default: by the weights]
+    #[arg(long, value_name = "PRESET", requires = "imagenet")]
+    pub preprocess: Option<Preset>,
 
     /// The folder of images
     #[arg(long, value_name = "DIR", value_parser = folder)]
@@ -33,7 +42,7 @@ pub struct ScoreArgs {
     #[arg(long)]
     pub format: Option<Format>,
 
-    /// Write only the K most probable classes of each image, the first one first
+    /// Write only the K most probable classes of each image, the first one first [default: all; with --imagenet, 5]
     #[arg(long, value_name = "K")]
     pub top: Option<NonZeroUsize>,
 
@@ -68,6 +77,16 @@ pub struct ScoreArgs {
     /// How to run.
     #[command(flatten)]
     pub run: RunArgs,
+}
+
+impl ScoreArgs {
+    /// Classes that are written of each image; none where all are.
+    #[must_use]
+    pub fn top(&self) -> Option<usize> {
+        /// As ImageNet's classifiers are judged.
+        const OF_IMAGENET: usize = 5;
+        self.top.map(NonZeroUsize::get).or(self.imagenet.then_some(OF_IMAGENET))
+    }
 }
 
 fn probability(text: &str) -> Result<f64, String> {

@@ -10,7 +10,7 @@ use crate::inception::{FEATURES, Variant};
 use crate::weights::Weights;
 
 /// The colour under transparent images where nothing says another.
-const WHITE: Background = [255; 3];
+pub(super) const WHITE: Background = [255; 3];
 
 /// The weights that the flags ask for.
 pub(super) fn weights(args: &BackboneArgs) -> Result<Weights> {
@@ -24,19 +24,28 @@ pub(super) fn weights(args: &BackboneArgs) -> Result<Weights> {
 /// The preprocessing, and the colour under transparent images, that the flags ask for; where they do not say, as the weights were
 /// trained.
 pub(super) fn preprocess(args: &ImageArgs, weights: &Weights) -> Result<(Preprocess, Background)> {
+    preprocess_of(args.preprocess, args.background, weights)
+}
+
+/// The same of flags by themselves.
+pub(super) fn preprocess_of(
+    preset: Option<Preset>,
+    background: Option<Background>,
+    weights: &Weights,
+) -> Result<(Preprocess, Background)> {
     // A model's own is read only where it is needed: it may be one of a later version.
     let own = || weights.preprocess().map(|json| provenance::parse_preprocess("the weights'", json)).transpose();
-    let (own, own_background) = match (args.preprocess, args.background) {
+    let (own, own_background) = match (preset, background) {
         (Some(_), Some(_)) => (None, None),
         _ => own()?.unzip(),
     };
     let of_variant = || default_preset(weights.variant()).preprocess();
-    let preprocess = args.preprocess.map(Preset::preprocess).or(own).unwrap_or_else(of_variant);
-    Ok((preprocess, args.background.or(own_background).unwrap_or(WHITE)))
+    let preprocess = preset.map(Preset::preprocess).or(own).unwrap_or_else(of_variant);
+    Ok((preprocess, background.or(own_background).unwrap_or(WHITE)))
 }
 
 /// The preprocessing that a variant was trained with.
-const fn default_preset(variant: Variant) -> Preset {
+pub(super) const fn default_preset(variant: Variant) -> Preset {
     match variant {
         Variant::Tf2015 => Preset::Tf,
         Variant::Keras => Preset::Keras,

@@ -1,12 +1,17 @@
-//! The classifier that the flags name: a head, and the flags of the network that it goes on.
+//! The classifier that the flags name: a head, and the flags of the network that it goes on; or the network's own.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use ndarray::Array2;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::{backbone, provenance};
 use crate::cli::{BackboneArgs, ClassifierArgs};
-use crate::head::Head;
+use crate::head::{Head, Linear, Model};
+use crate::image::Preset;
+use crate::inception::FEATURES;
 use crate::model::ModelFile;
 use crate::weights::hex;
 
@@ -31,6 +36,38 @@ impl Classifier {
             (Some(head), None) => Self::of_head(head, backbone),
             (None, None) => bail!("give --head or --model"),
         }
+    }
+
+    /// The classifier that the network was trained with, as a head: what it says of ImageNet's classes.
+    pub(super) fn of_imagenet(backbone: &BackboneArgs, preset: Option<Preset>) -> Result<Self> {
+        let weights = backbone::weights(backbone)?;
+        let path = backbone.weights.clone().unwrap_or_else(|| "the embedded weights".into());
+        let classifier = weights.classifier().with_context(|| {
+            format!(
+                "{} holds no classifier of ImageNet: give one that does by --weights, such as torchvision's or timm's checkpoint, or \
+                 Keras' with its top",
+                path.display()
+            )
+        })?;
+        let (preprocess, background) = backbone::preprocess_of(preset, None, &weights)?;
+        let weight =
+            Array2::from_shape_vec((classifier.outputs(), FEATURES), classifier.weight.flatten_all()?.to_vec1()?)?;
+        let head = Head {
+            classes: classifier.classes(),
+            model: Model::Linear(Linear { weight, bias: classifier.bias.to_vec1()? }),
+            temperature: 1.0,
+            thresholds: None,
+            provenance: provenance::of_run(&weights, &preprocess, background)?,
+            fit: Value::Null,
+            held_out: None,
+        };
+        Ok(Self {
+            sha256: weights.sha256().to_owned(),
+            path,
+            head,
+            backbone: backbone.clone(),
+            remedy: "score the images".to_owned(),
+        })
     }
 
     fn of_model(path: &Path) -> Result<Self> {

@@ -17,6 +17,7 @@ mod provenance;
 mod rejected;
 mod report;
 mod score;
+mod weights;
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -50,6 +51,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Verb::Score(args) => score::run(&args, console),
         Verb::Report(args) => report::run(&args, console),
         Verb::Inspect(what) => inspect::run(&what, console),
+        Verb::Weights(what) => weights::run(&what, console),
     };
     match end {
         Ok(End::Done) => ExitCode::SUCCESS,

@@ -10,14 +10,19 @@ use crate::weights::Weights;
 
 /// By what this run makes rows.
 pub(super) fn of_run(weights: &Weights, preprocess: &Preprocess, background: Background) -> Result<Provenance> {
-    let mut json = serde_json::to_value(preprocess)?;
-    json["background"] = json!(background);
     Ok(Provenance {
         weights: weights.sha256().to_owned(),
         variant: weights.variant().to_string(),
-        preprocess: json.to_string(),
+        preprocess: preprocess_json(preprocess, background)?.to_string(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     })
+}
+
+/// The preprocessing, and the colour under transparent images, as they stand in files.
+pub(super) fn preprocess_json(preprocess: &Preprocess, background: Background) -> Result<Value> {
+    let mut json = serde_json::to_value(preprocess)?;
+    json["background"] = json!(background);
+    Ok(json)
 }
 
 /// The preprocessing, and the colour under transparent images, that the rows of a head were made with.

@@ -19,7 +19,7 @@ use super::room::Extent;
 ///
 /// Not by the safetensors crate's own `Deserialize`, which holds all of the header as values of 32 bytes for a time: here a
 /// tensor is parsed from its piece of the text.
-pub(super) fn parse(text: &[u8], file_len: u64) -> Option<(HashMap<String, String>, Metadata)> {
+pub(crate) fn parse(text: &[u8], file_len: u64) -> Option<(HashMap<String, String>, Metadata)> {
     let text = str::from_utf8(text).ok()?;
     if !Extent::of(text)?.lists_fit(file_len) {
         return None;

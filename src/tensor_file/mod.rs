@@ -24,7 +24,7 @@ use safetensors::tensor::{Metadata, TensorInfo};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-pub(crate) use self::header::{Entry, write_header};
+pub(crate) use self::header::{Entry, parse as parse_header, write_header};
 use self::room::Extent;
 use crate::printable::shortened;
 

@@ -1,32 +1,52 @@
 //! The numbers of the network: from a file, or from the binary itself, to named tensors that are known to be all there.
 //!
 //! ```text
-//! embedded bytes ─┐
-//!                 ├─▶ safetensors ─▶ held to the description ─▶ Weights ─▶ folded (inference) or not (fine-tuning)
-//! --weights FILE ─┘      (f16, f32)   missing, unknown, misshaped      │   ▲
-//!                                                                      └───┘ with_tensors: what training changed
+//!                    told apart by content         whose names?            held to the description
+//! embedded bytes ─┐                                                        ┌▶ Report: applied, missing, unused, ...
+//!                 ├─▶ checkpoint: name ─▶ where ─▶ naming: torchvision's ─▶ read ─▶ Weights ─▶ folded (inference) or not (fine-tuning)
+//! --weights FILE ─┘   its numbers lie              names, variant          ▲        │   ▲
+//!                                                            from_tensors ─┘        └───┘ with_tensors: what training changed
 //! ```
 //!
-//! Tensors bear torchvision's names, as in `torchvision.models.inception_v3().state_dict()`:
+//! `checkpoint` knows kinds of files and nothing of networks; `naming` knows what Inception-v3's tensors are called where; `held` what the
+//! network needs. Numbers are read last, when it is known that all are there and which.
+//!
+//! Here tensors bear torchvision's names, as in `torchvision.models.inception_v3().state_dict()`:
 //!
 //! | name | shape | |
 //! |---|---|---|
 //! | `<node>.conv.weight` | `[out, in, height, width]` | the kernel |
-//! | `<node>.bn.weight` | `[out]` | gamma, only in variants that have one |
+//! | `<node>.bn.weight` | `[out]` | gamma; in variants that have none it is multiplied into kernel and mean where a file has one |
 //! | `<node>.bn.bias` | `[out]` | beta |
 //! | `<node>.bn.running_mean`, `<node>.bn.running_var` | `[out]` | the statistics |
+//! | `fc.weight`, `fc.bias` | `[outputs, 2048]`, `[outputs]` | the network's own classifier, where the file has it: 1000 or 1008 outputs |
 //!
-//! A file of a whole model (`headstock.model/1`, [`model`](crate::model)) is such a file: what it holds beside the network is passed over.
+//! The variant is what the file says (metadata `variant`), else what its names or its classifier say, else what is asked for, else
+//! torchvision's if batch norm has a scale. A file of a whole model (`headstock.model/1`, [`model`](crate::model)) is such a file: what it
+//! holds beside the network is passed over.
 
+mod checkpoint;
+mod classifier;
 mod embedded;
+mod error;
 mod fold;
+mod held;
+mod naming;
 mod read;
 mod replaced;
+mod report;
+mod write;
 
+pub use checkpoint::{Container, FormatError, PickleError};
+pub use classifier::Classifier;
+pub use error::{Mismatch, Misshaped, WeightsError};
 pub use fold::Folded;
-pub use read::{Mismatch, Misshaped, WeightsError, hex};
+pub use naming::Names;
+pub use report::Report;
+pub use write::Precision;
 
 use std::collections::HashMap;
+use std::fmt::Write;
 
 use candle_core::Tensor;
 
@@ -39,6 +59,7 @@ pub struct Weights {
     sha256: String,
     preprocess: Option<String>,
     convolutions: HashMap<String, ConvolutionWeights>,
+    classifier: Option<Classifier>,
 }
 
 /// The tensors of one convolution with its batch norm, float32.
@@ -75,6 +96,12 @@ impl Weights {
     #[must_use]
     pub fn preprocess(&self) -> Option<&str> {
         self.preprocess.as_deref()
+    }
+
+    /// The network's own classifier, where the file has one.
+    #[must_use]
+    pub const fn classifier(&self) -> Option<&Classifier> {
+        self.classifier.as_ref()
     }
 
     /// A tensor by its name in files, `Mixed_5b.branch1x1.bn.bias`.
@@ -131,5 +158,15 @@ pub fn expected_tensors(network: &Network) -> impl Iterator<Item = (String, Vec<
         std::iter::once((format!("{}.conv.weight", node.name), convolution.kernel_shape().to_vec())).chain(gamma).chain(
             ["bias", "running_mean", "running_var"].map(|part| (format!("{}.bn.{part}", node.name), vector.clone())),
         )
+    })
+}
+
+/// Lower-case hexadecimal digits.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
     })
 }

@@ -1,214 +1,208 @@
-//! safetensors to [`Weights`], all or nothing.
+//! Checkpoints to [`Weights`], all or nothing.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fmt::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use candle_core::{Device, Tensor};
-use half::f16;
-use half::slice::HalfFloatSliceExt;
 use rayon::prelude::*;
-use safetensors::tensor::TensorView;
-use safetensors::{Dtype, SafeTensors};
 use sha2::{Digest, Sha256};
 
-use super::{ConvolutionWeights, Weights, expected_tensors};
+use super::checkpoint::{Bytes, Checkpoint, Container, StoredTensor};
+use super::classifier::Classifier;
+use super::held::{Candidate, Held, hold};
+use super::naming::{Named, Names, canonical};
+use super::{ConvolutionWeights, Mismatch, Report, Weights, WeightsError, hex};
 use crate::inception::{Network, Variant};
 
-/// Why weights could not be had, or not be changed.
-#[derive(Debug, thiserror::Error)]
-pub enum WeightsError {
-    /// The file could not be opened or read.
-    #[error("cannot read the weights {}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        source: std::io::Error,
-    },
-    /// The bytes are not safetensors.
-    #[error("not a whole safetensors file")]
-    Format(#[from] safetensors::SafeTensorError),
-    /// Nothing in the file tells the variant.
-    #[error(
-        "the file does not say which variant of Inception-v3 it holds (its metadata has no `variant`): pass --variant tf2015 or --variant keras"
-    )]
-    VariantUnknown,
-    /// The metadata names a variant that there is not.
-    #[error("the file's metadata is wrong")]
-    Variant(#[from] crate::inception::UnknownVariant),
-    /// The file says one variant, the flag another.
-    #[error("the file says that it holds the variant {file}, not {asked}")]
-    VariantConflict {
-        /// What the metadata says.
-        file: Variant,
-        /// What was asked for.
-        asked: Variant,
-    },
-    /// The tensors are not those of the network.
-    #[error("the tensors are not those of Inception-v3 ({variant})\n{mismatch}")]
-    Mismatch {
-        /// The network they were held to.
-        variant: Variant,
-        /// What is wrong, by name.
-        mismatch: Mismatch,
-    },
-    /// The binary carries no weights.
-    #[error("this binary was built without embedded weights (feature `embedded-weights`): pass --weights FILE")]
-    NotEmbedded,
-    /// candle refused.
-    #[error(transparent)]
-    Candle(#[from] candle_core::Error),
-}
-
-/// How the tensors of a file differ from those the network needs.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Mismatch {
-    /// Needed, and not in the file.
-    pub missing: Vec<String>,
-    /// In the file, and no part of the network.
-    pub unknown: Vec<String>,
-    /// Of another shape or number type.
-    pub misshaped: Vec<Misshaped>,
-}
-
-/// A tensor of another shape or number type than is needed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Misshaped {
-    /// Its name.
-    pub name: String,
-    /// What the file has: `F32 [64, 32, 3, 3]`.
-    pub found: String,
-    /// What is needed.
-    pub expected: String,
-}
-
 impl Weights {
-    /// Reads a safetensors file, float16 or float32. `variant` decides where the file does not say.
+    /// Reads a checkpoint of any kind that is known ([`weights`](super)). `variant` decides where the file does not say.
     ///
     /// # Errors
-    /// Where the file cannot be read, tells no variant, or lacks, misshapes or adds a tensor; the error lists them.
+    /// Where the file cannot be read, is no checkpoint of Inception-v3, tells no variant, or lacks, misshapes or adds a tensor; the error
+    /// lists them.
     pub fn from_file(path: &Path, variant: Option<Variant>) -> Result<Self, WeightsError> {
-        let bytes = std::fs::read(path).map_err(|source| WeightsError::Read { path: path.to_owned(), source })?;
-        Self::from_bytes(&bytes, variant)
+        Self::of_bytes(&map(path)?, variant)
     }
 
-    /// Reads the bytes of a safetensors file.
+    /// Reads the bytes of such a file.
     ///
     /// # Errors
     /// As [`Self::from_file`].
     pub fn from_bytes(bytes: &[u8], variant: Option<Variant>) -> Result<Self, WeightsError> {
-        let (_, header) = SafeTensors::read_metadata(bytes)?;
-        let file = SafeTensors::deserialize(bytes)?;
-        let said = |key: &str| header.metadata().as_ref()?.get(key);
-        let named: Option<Variant> = said("variant").map(|name| name.parse()).transpose()?;
-        let variant = match (named, variant) {
-            (Some(file), Some(asked)) if file != asked => return Err(WeightsError::VariantConflict { file, asked }),
-            (Some(variant), _) | (None, Some(variant)) => variant,
-            // Of the three, only torchvision's batch norm has a gamma.
-            (None, None) if file.tensor("Conv2d_1a_3x3.bn.weight").is_ok() => Variant::Torchvision,
-            (None, None) => return Err(WeightsError::VariantUnknown),
-        };
+        Self::of_bytes(&bytes.into(), variant)
+    }
+
+    fn of_bytes(bytes: &Bytes<'_>, variant: Option<Variant>) -> Result<Self, WeightsError> {
+        let reading = Reading::open(bytes, variant)?;
+        let (sha256, weights) = rayon::join(|| hex(&Sha256::digest(&**bytes)), || reading.weights());
+        Ok(Self { sha256, ..weights? })
+    }
+
+    /// Weights of tensors that are in memory already, by torchvision's names: shape, and numbers with the last index fastest.
+    /// `fc.weight` and `fc.bias` become the classifier. `sha256` is that of the file that they came from, `preprocess` JSON.
+    ///
+    /// # Errors
+    /// [`WeightsError::Mismatch`] where they are not those of the variant's network.
+    pub fn from_tensors(
+        variant: Variant,
+        sha256: String,
+        preprocess: Option<String>,
+        tensors: &HashMap<String, (Vec<usize>, Vec<f32>)>,
+    ) -> Result<Self, WeightsError> {
         let network = Network::new(variant);
-        hold_to(&network, &file).map_err(|mismatch| WeightsError::Mismatch { variant, mismatch })?;
-        let (sha256, convolutions) = rayon::join(
-            || hex(&Sha256::digest(bytes)),
-            || Self::gather(&network, |name| to_tensor(&file.tensor(name)?)),
-        );
-        let preprocess = said("preprocess").cloned();
-        Ok(Self { variant, sha256, preprocess, convolutions: convolutions? })
-    }
-
-    /// Puts together the tensors that `tensor` gives by name.
-    fn gather(
-        network: &Network,
-        tensor: impl Fn(&str) -> Result<Tensor, WeightsError> + Sync,
-    ) -> Result<HashMap<String, ConvolutionWeights>, WeightsError> {
-        let nodes: Vec<_> = network.convolutions().collect();
-        let convolutions = nodes.into_par_iter().map(|(node, convolution)| {
-            let part = |part: &str| tensor(&format!("{}.{part}", node.name));
-            let weights = ConvolutionWeights {
-                kernel: part("conv.weight")?,
-                gamma: if convolution.gamma { Some(part("bn.weight")?) } else { None },
-                beta: part("bn.bias")?,
-                mean: part("bn.running_mean")?,
-                variance: part("bn.running_var")?,
-            };
-            Ok((node.name.clone(), weights))
+        let candidates = tensors.iter().map(|(name, (shape, numbers))| {
+            let is_read = numbers.len() == shape.iter().product::<usize>();
+            let shown = format!("{} numbers as F32 {shape:?}", numbers.len());
+            (name.as_str(), Candidate { shape, is_read, shown })
         });
-        convolutions.collect()
+        let held = hold(&network, candidates.collect());
+        let weights = gather(&network, &held, |name| {
+            let (shape, numbers) = tensors.get(name)?;
+            Some(Tensor::from_slice(numbers, shape.as_slice(), &Device::Cpu).map_err(WeightsError::from))
+        })?;
+        Ok(Self { sha256, preprocess, ..weights })
     }
 }
 
-/// Lower-case hexadecimal digits.
-#[must_use]
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+/// Maps a file.
+pub(super) fn map(path: &Path) -> Result<Bytes<'static>, WeightsError> {
+    Bytes::map(path).map_err(|source| WeightsError::Read { path: path.to_owned(), source })
 }
 
-/// What belongs to training or to a classifier: in torchvision's checkpoints, and in a model's file.
-fn is_beyond_the_features(name: &str) -> bool {
-    const PREFIXES: [&str; 4] = ["AuxLogits.", "fc.", "head.", "held_out."];
-    PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || name.ends_with(".num_batches_tracked")
+/// A checkpoint whose names are understood, held to the network that it is of; its numbers are not read yet.
+pub(super) struct Reading<'a> {
+    container: Container,
+    names: Names,
+    tensors: BTreeMap<String, StoredTensor<'a>>,
+    /// None where nothing tells.
+    variant: Option<Variant>,
+    network: Network,
+    preprocess: Option<String>,
+    held: Held,
 }
 
-fn hold_to(network: &Network, file: &SafeTensors<'_>) -> Result<(), Mismatch> {
-    let mut mismatch = Mismatch::default();
-    let mut found: BTreeMap<&str, TensorView<'_>> = file.iter().collect();
-    for (name, shape) in expected_tensors(network) {
-        match found.remove(name.as_str()) {
-            None => mismatch.missing.push(name),
-            Some(tensor) if tensor.shape() == shape && matches!(tensor.dtype(), Dtype::F16 | Dtype::F32) => {}
-            Some(tensor) => mismatch.misshaped.push(Misshaped {
-                name,
-                found: format!("{:?} {:?}", tensor.dtype(), tensor.shape()),
-                expected: format!("F16 or F32 {shape:?}"),
-            }),
+impl<'a> Reading<'a> {
+    /// Looks through the bytes of a file. `asked` is the variant where the file does not say.
+    pub(super) fn open(bytes: &Bytes<'a>, asked: Option<Variant>) -> Result<Self, WeightsError> {
+        if Container::of(bytes) == Some(Container::Onnx) {
+            return Err(WeightsError::Onnx);
+        }
+        let Checkpoint { container, tensors, mut metadata } = Checkpoint::of(bytes)?;
+        let (count, first) = (tensors.len(), tensors.keys().next().cloned());
+        let Named { names, tensors, beyond } =
+            canonical(tensors).ok_or(WeightsError::OtherNetwork { tensors: count, first })?;
+        let said = match metadata.get("variant") {
+            Some(name) => Some(name.parse()?),
+            None => names.variant().or_else(|| variant_of_classifier(&tensors)),
+        };
+        let variant = match (said, asked) {
+            (Some(file), Some(asked)) if file != asked => return Err(WeightsError::VariantConflict { file, asked }),
+            (said, asked) => said.or(asked).or_else(|| variant_of_scales(&tensors)),
+        };
+        // Keras' network and the one of 2015 have the same tensors.
+        let network = Network::new(variant.unwrap_or(Variant::Keras));
+        let candidates = tensors.iter().map(|(name, tensor)| (name.as_str(), candidate(tensor)));
+        let mut held = hold(&network, candidates.collect());
+        held.unused.extend(beyond);
+        let preprocess = metadata.remove("preprocess");
+        Ok(Self { container, names, tensors, variant, network, preprocess, held })
+    }
+
+    /// The numbers, but for the file's hash.
+    fn weights(&self) -> Result<Weights, WeightsError> {
+        if self.variant.is_none() {
+            return Err(WeightsError::VariantUnknown);
+        }
+        let weights = gather(&self.network, &self.held, |name| {
+            let tensor = self.tensors.get(name)?;
+            let read = || Ok(Tensor::from_vec(tensor.numbers()?, tensor.shape(), &Device::Cpu)?);
+            Some(read())
+        });
+        Ok(Weights { preprocess: self.preprocess.clone(), ..weights? })
+    }
+
+    pub(super) fn into_report(self, bytes: &Bytes<'_>) -> Report {
+        let mut numbers = BTreeMap::new();
+        for tensor in self.held.applied.iter().filter_map(|name| self.tensors.get(name)) {
+            *numbers.entry(tensor.number().to_string()).or_default() += 1;
+        }
+        let Held { applied, mismatch, unused, classifier } = self.held;
+        Report {
+            container: self.container,
+            names: self.names,
+            variant: self.variant,
+            preprocess: self.preprocess,
+            numbers,
+            applied,
+            mismatch,
+            unused,
+            classifier,
+            sha256: hex(&Sha256::digest(&**bytes)),
         }
     }
-    mismatch.unknown = found.into_keys().filter(|name| !is_beyond_the_features(name)).map(str::to_owned).collect();
-    if mismatch == Mismatch::default() { Ok(()) } else { Err(mismatch) }
 }
 
-/// The tensor as float32 on the CPU.
-fn to_tensor(view: &TensorView<'_>) -> Result<Tensor, WeightsError> {
-    let values: Vec<f32> = match view.dtype() {
-        Dtype::F16 => floats(view.data()),
-        _ => view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
+fn candidate<'t>(tensor: &'t StoredTensor<'_>) -> Candidate<'t> {
+    Candidate { shape: tensor.shape(), is_read: tensor.number().size().is_some(), shown: tensor.to_string() }
+}
+
+/// Only the network of 2015 has 1008 outputs.
+fn variant_of_classifier(tensors: &BTreeMap<String, StoredTensor<'_>>) -> Option<Variant> {
+    (tensors.get("fc.bias")?.shape() == [1008]).then_some(Variant::Tf2015)
+}
+
+/// Of the three, only torchvision's batch norm has a scale.
+fn variant_of_scales(tensors: &BTreeMap<String, StoredTensor<'_>>) -> Option<Variant> {
+    tensors.contains_key("Conv2d_1a_3x3.bn.weight").then_some(Variant::Torchvision)
+}
+
+/// Puts together the tensors that `tensor` gives by name, once they are known to be those of the network.
+fn gather(
+    network: &Network,
+    held: &Held,
+    tensor: impl Fn(&str) -> Option<Result<Tensor, WeightsError>> + Sync,
+) -> Result<Weights, WeightsError> {
+    let variant = network.variant();
+    if held.mismatch != Mismatch::default() {
+        return Err(WeightsError::Mismatch { variant, mismatch: held.mismatch.clone() });
+    }
+    let needed = |name: String| match tensor(&name) {
+        Some(tensor) => tensor,
+        None => {
+            let mismatch = Mismatch { missing: vec![name], ..Mismatch::default() };
+            Err(WeightsError::Mismatch { variant, mismatch })
+        }
     };
-    Ok(Tensor::from_vec(values, view.shape(), &Device::Cpu)?)
+    let nodes: Vec<_> = network.convolutions().collect();
+    let convolutions = nodes.into_par_iter().map(|(node, convolution)| {
+        let part = |part: &str| format!("{}.{part}", node.name);
+        let weights = ConvolutionWeights {
+            kernel: needed(part("conv.weight"))?,
+            gamma: tensor(&part("bn.weight")).transpose()?,
+            beta: needed(part("bn.bias"))?,
+            mean: needed(part("bn.running_mean"))?,
+            variance: needed(part("bn.running_var"))?,
+        };
+        let weights = if convolution.gamma { weights } else { weights.without_gamma()? };
+        Ok((node.name.clone(), weights))
+    });
+    let convolutions = convolutions.collect::<Result<_, WeightsError>>()?;
+    let classifier = held.classifier.map(|_| {
+        let part = |name: &str| needed(name.to_owned());
+        Ok::<_, WeightsError>(Classifier { weight: part("fc.weight")?, bias: part("fc.bias")? })
+    });
+    Ok(Weights { variant, sha256: String::new(), preprocess: None, convolutions, classifier: classifier.transpose()? })
 }
 
-/// Little-endian float16 as float32, a piece at a time: the bytes need not be aligned, and the processor converts many at once.
-fn floats(bytes: &[u8]) -> Vec<f32> {
-    const PIECE: usize = 4096;
-    let mut floats = vec![0.0; bytes.len() / 2];
-    let mut halves = [f16::ZERO; PIECE];
-    for (bytes, floats) in bytes.chunks(2 * PIECE).zip(floats.chunks_mut(PIECE)) {
-        let halves = &mut halves[..floats.len()];
-        halves.iter_mut().zip(bytes.chunks_exact(2)).for_each(|(half, b)| *half = f16::from_le_bytes([b[0], b[1]]));
-        halves.convert_to_f32_slice(floats);
-    }
-    floats
-}
-
-impl fmt::Display for Mismatch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let misshaped: Vec<String> =
-            self.misshaped.iter().map(|m| format!("{}: {}, not {}", m.name, m.found, m.expected)).collect();
-        let mut separator = "";
-        for (title, lines) in [("missing", &self.missing), ("unknown", &self.unknown), ("misshaped", &misshaped)] {
-            if !lines.is_empty() {
-                write!(f, "{separator}{} {title}:\n  {}", lines.len(), lines.join("\n  "))?;
-                separator = "\n";
-            }
+impl ConvolutionWeights {
+    /// The same convolution without a scale: it goes into the kernel and into the mean that is taken off after it.
+    fn without_gamma(mut self) -> candle_core::Result<Self> {
+        if let Some(gamma) = self.gamma.take()
+            && gamma.to_vec1::<f32>()?.iter().any(|scale| scale.to_bits() != 1_f32.to_bits())
+        {
+            self.kernel = self.kernel.broadcast_mul(&gamma.reshape(((), 1, 1, 1))?)?;
+            self.mean = (self.mean * gamma)?;
         }
-        Ok(())
+        Ok(self)
     }
 }
-
-impl std::error::Error for Mismatch {}

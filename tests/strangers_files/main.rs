@@ -2,7 +2,7 @@
 //! allocates nothing that is longer than the file.
 //!
 //! ```text
-//! valid files ─▶ mutations, seeded ─▶ EmbeddingsFile::open, Head::read, ModelFile::read ─▶ no panic, the allocations, the error's text
+//! valid files ─▶ mutations, seeded ─▶ EmbeddingsFile::open, Head::read, ModelFile::read, Weights::from_file ─▶ no panic, the allocations, the error's text
 //! ```
 //!
 //! `fuzz/` asks the same of the same readers, without an end.
@@ -15,6 +15,7 @@
 )]
 
 mod allocations;
+mod checkpoints;
 mod memory;
 mod mutations;
 mod reading;

@@ -9,6 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use headstock::embeddings::EmbeddingsFile;
 use headstock::head::Head;
 use headstock::model::ModelFile;
+use headstock::weights::Weights;
 use tempfile::TempDir;
 
 use crate::MEMORY;
@@ -28,6 +29,7 @@ pub enum Reader {
     Embeddings,
     Head,
     Model,
+    Weights,
 }
 
 impl Reader {
@@ -36,6 +38,7 @@ impl Reader {
             Self::Embeddings => "read_embeddings",
             Self::Head => "read_head",
             Self::Model => "read_model",
+            Self::Weights => "read_weights",
         }
     }
 }
@@ -64,11 +67,15 @@ impl Reading {
         file.write_all(bytes).unwrap();
         file.set_len(bytes.len() as u64).unwrap();
         let (outcome, taken) = MEMORY.during(|| match reader {
-            Reader::Embeddings => EmbeddingsFile::open(&self.path).map(|mut file| file.for_each_row(|_| ()).unwrap()),
-            Reader::Head => Head::read(&self.path).map(drop),
-            Reader::Model => ModelFile::read(&self.path).map(drop),
+            Reader::Embeddings => EmbeddingsFile::open(&self.path)
+                .map(|mut file| file.for_each_row(|_| ()).unwrap())
+                .map_err(|error| error.to_string()),
+            Reader::Head => Head::read(&self.path).map(drop).map_err(|error| error.to_string()),
+            Reader::Model => ModelFile::read(&self.path).map(drop).map_err(|error| error.to_string()),
+            // Whoever opens weights names the file.
+            Reader::Weights => Weights::from_file(&self.path, None).map(drop).map_err(|error| error.to_string()),
         });
-        (outcome.map_err(|error| error.to_string()), taken)
+        (outcome, taken)
     }
 
     /// Holds a reader to its promises for these bytes. Says whether it took them.

@@ -45,7 +45,10 @@ use source::{Network, Rows, Source};
 pub(super) fn run(args: &ScoreArgs, console: Console) -> Result<End> {
     image_run::require_place("--out", &args.out)?;
     image_run::use_threads(args.run.threads)?;
-    let classifier = Classifier::open(&args.classifier, &args.backbone)?;
+    let classifier = match args.imagenet {
+        true => Classifier::of_imagenet(&args.backbone, args.preprocess)?,
+        false => Classifier::open(&args.classifier, &args.backbone)?,
+    };
     judge::require_telling_names(&classifier, args)?;
     let source = Source::open(args, &classifier)?;
     let extras = Extras::new(args, &source.dataset, &classifier.head)?;
@@ -160,7 +163,7 @@ fn conclude(
         Ok(score)
     });
     let format = args.format.or_else(|| Format::of(&args.out)).unwrap_or(Format::Csv);
-    format.write(&args.out, &head.classes, args.top.map(std::num::NonZero::get), scores)?;
+    format.write(&args.out, &head.classes, args.top(), scores)?;
     let measure = |labels| evaluate::measure(&results, labels, args.metrics.as_deref(), console);
     let metrics = extras.evaluate.as_ref().map(measure).transpose()?;
     if let Some(sort_into) = &extras.sort_into {
