@@ -294,20 +294,25 @@ def run_torchscript(blob, images, dtype):
 
 
 def run_keras(weights, images):
-    """Pooled features of Keras' network, in float32.
+    """Pooled features of Keras' network, in float32."""
+    model = build_keras(pooling="avg")
+    fill_keras(model, weights)
+    with torch.no_grad():
+        return keras.ops.convert_to_numpy(model(images, training=False))
+
+
+def fill_keras(model, weights):
+    """Load all of `weights`.
 
     Keras names no branch, so the k-th convolution is matched to the k-th of torchvision's modules: both are written
     block by block and branch by branch in the order of the paper. Shapes are checked by `set_weights`; that no two
     branches of one shape are confused is seen where the result is compared with torchvision's modules.
     """
-    model = build_keras(pooling="avg")
     for layer, description in zip(in_creation_order(model, keras.layers.Conv2D), LAYERS, strict=True):
         layer.set_weights([weights[f"{description.name}.conv.weight"].transpose(2, 3, 1, 0)])
     for layer, description in zip(in_creation_order(model, keras.layers.BatchNormalization), LAYERS, strict=True):
         parts = ("bias", "running_mean", "running_var")
         layer.set_weights([weights[f"{description.name}.bn.{part}"] for part in parts])
-    with torch.no_grad():
-        return keras.ops.convert_to_numpy(model(images, training=False))
 
 
 def build_keras(pooling):

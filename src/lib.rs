@@ -26,6 +26,8 @@
 //! | [`scores`] | the files that hold decisions |
 //! | [`explain`] | where in an image a head sees its class |
 //! | [`report`] | one page that shows a head and what it did |
+//! | [`export`] | a classifier for other programs: ONNX, torchvision, JSON |
+//! | [`onnx`] | graphs of the network, as exporters write them |
 //! | [`tensor_file`] | what all kinds of our files share: a header that is not trusted |
 //! | [`commands`] | one file a verb: flags in, text out |
 
@@ -36,6 +38,7 @@ pub mod dataset;
 pub mod embeddings;
 pub mod engine;
 pub mod explain;
+pub mod export;
 pub mod finetune;
 pub mod head;
 pub mod history;
@@ -43,6 +46,7 @@ pub mod image;
 pub mod inception;
 pub mod metrics;
 pub mod model;
+pub mod onnx;
 pub mod pipeline;
 mod printable;
 pub mod report;

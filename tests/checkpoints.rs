@@ -11,7 +11,7 @@
 
 mod support;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io::{Cursor, Read};
 
 use candle_core::Tensor;
@@ -207,7 +207,7 @@ fn converted_weights_are_the_same_and_need_to_be_told_nothing() {
 #[test]
 fn weights_of_tensors_in_memory_are_those_of_a_file() {
     let network = Network::new(Variant::Tf2015);
-    let mut tensors: HashMap<String, (Vec<usize>, Vec<f32>)> = expected_tensors(&network)
+    let mut tensors: BTreeMap<String, (Vec<usize>, Vec<f32>)> = expected_tensors(&network)
         .map(|(name, shape)| {
             let numbers = periodic(&name, &shape);
             (name, (shape, numbers))

@@ -172,8 +172,8 @@ fn preset_names_are_read_and_written_in_lower_case() {
         assert_eq!(preset.to_string().parse(), Ok(preset));
         assert_eq!(serde_json::to_string(&preset).ok(), Some(format!("\"{preset}\"")));
     }
-    let error = "imagenet".parse::<Preset>().expect_err("no such preset").to_string();
-    assert!(error.contains("imagenet") && error.contains("torchvision"), "{error}");
+    let error = "resnet".parse::<Preset>().expect_err("no such preset").to_string();
+    assert!(error.contains("resnet") && error.contains("torchvision"), "{error}");
 }
 
 #[test]
@@ -190,4 +190,30 @@ fn a_recipe_survives_json_and_its_json_is_pinned() {
         r#""normalise":{"divide":[127.5,127.5,127.5],"subtract":[1.0,1.0,1.0]}}"#
     );
     assert_eq!(json.as_deref(), Some(pinned));
+}
+
+#[test]
+fn the_range_of_imagenet_is_what_torchvisions_normalise_makes_of_the_same_pixels() {
+    let preprocess = Preset::Imagenet.preprocess();
+    assert_eq!(preprocess.resize, Preset::Torchvision.preprocess().resize);
+    let (mean, deviation) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
+    for channel in 0..3 {
+        for value in 0..=255 {
+            let expected = (f64::from(value) / 255.0 - mean[channel]) / deviation[channel];
+            let found = f64::from(preprocess.normalise.input(value as f32, channel));
+            assert!((found - expected).abs() < 1e-6, "{value} of channel {channel}: {found}, not {expected}");
+        }
+    }
+}
+
+#[test]
+fn a_recipe_for_224_pixels_cuts_them_out_of_256() {
+    for preset in [Preset::Torchvision, Preset::Timm, Preset::Imagenet] {
+        let resize = preset.preprocess().with_side(224).resize;
+        assert_eq!(resize, Resize { side: 224, fit: Fit::Crop { shorter: 256 }, filter: resize.filter });
+    }
+    for preset in Preset::ALL {
+        assert_eq!(preset.preprocess().with_side(299), preset.preprocess());
+        assert_eq!(preset.preprocess().with_side(64).apply(&RgbImage::new(100, 70)).side, 64);
+    }
 }

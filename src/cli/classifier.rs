@@ -15,6 +15,6 @@ pub struct ClassifierArgs {
     pub head: Option<PathBuf>,
 
     /// What `finetune` wrote: a network and its head, in place of --head and --weights
-    #[arg(long, value_name = "FILE", value_parser = file, conflicts_with_all = ["weights", "variant"])]
+    #[arg(long, value_name = "FILE", value_parser = file, conflicts_with_all = ["weights", "variant", "onnx_output"])]
     pub model: Option<PathBuf>,
 }

@@ -1,6 +1,7 @@
 //! The flags of every verb; those of the larger verbs have a file each.
 
 mod classifier;
+mod export;
 mod finetune;
 mod fit_head;
 mod report;
@@ -8,6 +9,7 @@ mod score;
 mod weights;
 
 pub use classifier::ClassifierArgs;
+pub use export::{ExportArgs, ExportFormat};
 pub use finetune::{
     AugmentationArgs, BatchNormKind, CacheArgs, FinetuneArgs, FinetuneRunArgs, OptimizerKind, ScheduleKind,
     TrainingArgs,
@@ -53,6 +55,8 @@ pub enum Verb {
     Score(Box<ScoreArgs>),
     /// Show a head, and what it did, as one page that opens in any browser
     Report(Box<ReportArgs>),
+    /// Write a classifier for other programs: ONNX, torchvision, or the head as JSON
+    Export(Box<ExportArgs>),
     /// Look at the network, its filters, or a file of embeddings
     #[command(subcommand)]
     Inspect(Inspect),
@@ -100,7 +104,7 @@ pub struct ImageArgs {
     #[arg(long, value_name = "DIR", value_parser = folder)]
     pub images: PathBuf,
 
-    /// How images become the network's input: tf, keras, torchvision, timm or fid [default: by the variant, or as a model
+    /// How images become the network's input: tf, keras, torchvision, timm, fid or imagenet [default: by the variant, or as a model
     /// was trained]
     #[arg(long, value_name = "PRESET")]
     pub preprocess: Option<Preset>,
@@ -120,14 +124,18 @@ pub type Background = [u8; 3];
 /// Which network.
 #[derive(Clone, Debug, Args)]
 pub struct BackboneArgs {
-    /// The backbone's weights: safetensors, PyTorch, TorchScript, Keras, or a model [default: ImageNet weights of 2015-12-05,
-    /// inside the binary]
+    /// The backbone's weights: safetensors, PyTorch, TorchScript, Keras or ONNX, or a model [default: ImageNet weights of
+    /// 2015-12-05, inside the binary]
     #[arg(long, value_name = "FILE", value_parser = file)]
     pub weights: Option<PathBuf>,
 
     /// The network of --weights, where the file does not say: tf2015, keras or torchvision
     #[arg(long, requires = "weights")]
     pub variant: Option<Variant>,
+
+    /// Of an ONNX file that is no Inception-v3, the value that is the embedding [default: its only output]
+    #[arg(long, value_name = "NAME", requires = "weights", conflicts_with = "variant")]
+    pub onnx_output: Option<String>,
 }
 
 /// How to run.

@@ -67,6 +67,6 @@ impl ConvertWeightsArgs {
     /// The input as the flags of a network.
     #[must_use]
     pub fn backbone(&self) -> BackboneArgs {
-        BackboneArgs { weights: Some(self.input.clone()), variant: self.variant }
+        BackboneArgs { weights: Some(self.input.clone()), variant: self.variant, onnx_output: None }
     }
 }

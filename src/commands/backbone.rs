@@ -1,22 +1,140 @@
 //! The network: by the flags that say which, and as a head needs it.
+//!
+//! ```text
+//! --weights ─▶ Backbone ─┬▶ Inception   of the description: every verb
+//!                        └▶ Graph       any other, in ONNX, as it is: extract, score   (feature `onnx`)
+//! ```
 
-use anyhow::{Context, Result, ensure};
+use std::path::Path;
+use std::sync::Arc;
+
+#[cfg(feature = "onnx")]
+use anyhow::Context;
+use anyhow::{Error, Result, bail, ensure};
+use candle_core::Device;
 
 use super::provenance;
 use crate::cli::{BackboneArgs, Background, ImageArgs};
+#[cfg(feature = "onnx")]
+use crate::engine::Graph;
+use crate::engine::{Engine, EngineChoice};
 use crate::head::Head;
 use crate::image::{Preprocess, Preset};
-use crate::inception::{FEATURES, Variant};
-use crate::weights::Weights;
+use crate::inception::{FEATURES, Network, Variant};
+use crate::onnx::OnnxError;
+use crate::weights::{Weights, WeightsError};
 
 /// The colour under transparent images where nothing says another.
 pub(super) const WHITE: Background = [255; 3];
 
-/// The weights that the flags ask for.
+/// What the variant of a graph that is run as it is begins with; the name of its output follows.
+const GRAPH: &str = "onnx:";
+
+/// A network that makes rows of images.
+pub(super) enum Backbone {
+    /// An Inception-v3.
+    Inception(Weights),
+    /// Any other, as its graph says it.
+    #[cfg(feature = "onnx")]
+    Graph(Box<Graph>),
+}
+
+impl Backbone {
+    /// The SHA-256 of its file.
+    pub(super) fn sha256(&self) -> &str {
+        match self {
+            Self::Inception(weights) => weights.sha256(),
+            #[cfg(feature = "onnx")]
+            Self::Graph(graph) => graph.sha256(),
+        }
+    }
+
+    /// What rows say they were made by, beside that.
+    pub(super) fn variant(&self) -> String {
+        match self {
+            Self::Inception(weights) => weights.variant().to_string(),
+            #[cfg(feature = "onnx")]
+            Self::Graph(graph) => format!("{GRAPH}{}", graph.output()),
+        }
+    }
+
+    /// Numbers in a row.
+    pub(super) const fn columns(&self) -> usize {
+        match self {
+            Self::Inception(_) => FEATURES,
+            #[cfg(feature = "onnx")]
+            Self::Graph(graph) => graph.columns(),
+        }
+    }
+
+    /// Prepares it on a device.
+    pub(super) fn engine(self, choice: EngineChoice, device: &Device) -> Result<Arc<dyn Engine>> {
+        Ok(match self {
+            Self::Inception(weights) => choice.open(Network::new(weights.variant()), &weights, device)?,
+            #[cfg(feature = "onnx")]
+            Self::Graph(graph) => {
+                ensure!(device.is_cpu(), "a backbone that is no Inception-v3 runs on the CPU only: --device cpu");
+                Arc::<Graph>::from(graph)
+            }
+        })
+    }
+
+    /// The preprocessing, and the colour under transparent images, that the flags ask for; where they do not say, as the weights were
+    /// trained.
+    pub(super) fn preprocess(&self, args: &ImageArgs) -> Result<(Preprocess, Background)> {
+        match self {
+            Self::Inception(weights) => preprocess(args, weights),
+            #[cfg(feature = "onnx")]
+            Self::Graph(graph) => {
+                let preset = args.preprocess.context(
+                    "a backbone that is no Inception-v3 does not say what images are to become: give --preprocess \
+                     (imagenet for most that learnt ImageNet)",
+                )?;
+                let preprocess = preset.preprocess().with_side(u32::try_from(graph.side())?);
+                Ok((preprocess, args.background.unwrap_or(WHITE)))
+            }
+        }
+    }
+}
+
+/// The backbone that the flags ask for, be it of any kind.
+pub(super) fn open(args: &BackboneArgs) -> Result<Backbone> {
+    match (&args.weights, &args.onnx_output) {
+        (Some(path), Some(output)) => graph(path, Some(output)),
+        (Some(path), None) => match Weights::from_file(path, args.variant) {
+            Ok(weights) => Ok(Backbone::Inception(weights)),
+            Err(WeightsError::Onnx(OnnxError::Departure { .. })) if cfg!(feature = "onnx") => graph(path, None),
+            Err(error) => Err(unusable(error, path)),
+        },
+        (None, _) => Ok(Backbone::Inception(Weights::embedded()?)),
+    }
+}
+
+/// A graph that is run as it is.
+#[cfg(feature = "onnx")]
+fn graph(path: &Path, output: Option<&str>) -> Result<Backbone> {
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let graph = Graph::open(bytes, Some(path), output).map_err(|error| unusable(error, path))?;
+    Ok(Backbone::Graph(Box::new(graph)))
+}
+
+/// A graph that is run as it is: by another binary.
+#[cfg(not(feature = "onnx"))]
+fn graph(path: &Path, _output: Option<&str>) -> Result<Backbone> {
+    bail!(
+        "{} is to be run as it is, and this binary cannot: build it with `cargo build --release --features onnx`",
+        path.display()
+    )
+}
+
+fn unusable(error: impl Into<Error>, path: &Path) -> Error {
+    error.into().context(format!("{} cannot be used as weights", path.display()))
+}
+
+/// The weights that the flags ask for, of an Inception-v3.
 pub(super) fn weights(args: &BackboneArgs) -> Result<Weights> {
     match &args.weights {
-        Some(path) => Weights::from_file(path, args.variant)
-            .with_context(|| format!("{} cannot be used as weights", path.display())),
+        Some(path) => Weights::from_file(path, args.variant).map_err(|error| unusable(error, path)),
         None => Ok(Weights::embedded()?),
     }
 }
@@ -54,26 +172,49 @@ pub(super) const fn default_preset(variant: Variant) -> Preset {
 }
 
 /// All by which images become rows that a head takes.
-pub(super) struct OfHead {
-    pub(super) weights: Weights,
+pub(super) struct OfHead<T> {
+    pub(super) backbone: T,
     pub(super) preprocess: Preprocess,
     /// The colour under transparent images.
     pub(super) background: Background,
 }
 
-/// The weights that the flags ask for, held to those that the head was fitted with, and the head's preprocessing.
-pub(super) fn of_head(head: &Head, args: &BackboneArgs) -> Result<OfHead> {
+/// The backbone that the flags ask for, held to the one that the head was fitted with, and the head's preprocessing.
+pub(super) fn of_head(head: &Head, args: &BackboneArgs) -> Result<OfHead<Backbone>> {
     let (preprocess, background) = provenance::preprocess(&head.provenance)?;
-    let weights = weights(args)?;
-    let of_run = provenance::of_run(&weights, &preprocess, background)?;
+    let backbone = match (head.provenance.variant.strip_prefix(GRAPH), &args.weights) {
+        (Some(output), Some(path)) => graph(path, Some(output))?,
+        _ => open(args)?,
+    };
+    let of_run = provenance::of_run(backbone.sha256(), backbone.variant(), &preprocess, background)?;
     provenance::require_same(
         &head.provenance,
         &of_run,
         "those of this run",
         "give the network's weights by --weights",
     )?;
-    require_features(head, FEATURES, "the network gives")?;
-    Ok(OfHead { weights, preprocess, background })
+    require_features(head, backbone.columns(), "the network gives")?;
+    Ok(OfHead { backbone, preprocess, background })
+}
+
+/// Likewise for what only an Inception-v3 is known well enough for.
+pub(super) fn inception_of_head(head: &Head, args: &BackboneArgs) -> Result<OfHead<Weights>> {
+    require_inception(head)?;
+    let OfHead { backbone, preprocess, background } = of_head(head, args)?;
+    match backbone {
+        Backbone::Inception(weights) => Ok(OfHead { backbone: weights, preprocess, background }),
+        #[cfg(feature = "onnx")]
+        Backbone::Graph(_) => bail!("--onnx-output names no part of an Inception-v3"),
+    }
+}
+
+/// Refuses a head on any other network.
+pub(super) fn require_inception(head: &Head) -> Result<()> {
+    ensure!(
+        !head.provenance.variant.starts_with(GRAPH),
+        "the head is on a backbone that is no Inception-v3, of which no more is known than what it gives"
+    );
+    Ok(())
 }
 
 /// Refuses rows that are longer or shorter than those that the head takes.

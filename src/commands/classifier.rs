@@ -57,7 +57,7 @@ impl Classifier {
             model: Model::Linear(Linear { weight, bias: classifier.bias.to_vec1()? }),
             temperature: 1.0,
             thresholds: None,
-            provenance: provenance::of_run(&weights, &preprocess, background)?,
+            provenance: provenance::of_run(weights.sha256(), weights.variant().to_string(), &preprocess, background)?,
             fit: Value::Null,
             held_out: None,
         };
@@ -76,7 +76,7 @@ impl Classifier {
             path: path.to_owned(),
             sha256: head.provenance.weights.clone(),
             head,
-            backbone: BackboneArgs { weights: Some(path.to_owned()), variant: None },
+            backbone: BackboneArgs { weights: Some(path.to_owned()), variant: None, onnx_output: None },
             remedy: format!("extract them by --weights {} and nothing else said", path.display()),
         })
     }

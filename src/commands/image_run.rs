@@ -116,14 +116,16 @@ pub(super) fn images_shown(dataset: &Dataset) -> String {
     format!("{}{classes} under {}", count(dataset.candidates.len(), "image", "images"), dataset.root.display())
 }
 
-/// `Inception-v3 tf2015 on 2 threads, 8 at a time`.
+/// `Inception-v3 tf2015 on 2 threads, 8 at a time`, or `onnx:features on ...`.
 pub(super) fn network_shown(variant: &str, device: &Device, batch_size: usize) -> String {
     let place = match device {
         Device::Cpu => count(rayon::current_num_threads(), "thread", "threads"),
         Device::Cuda(_) => "CUDA".to_owned(),
         Device::Metal(_) => "Metal".to_owned(),
     };
-    format!("Inception-v3 {variant} on {place}, {batch_size} at a time")
+    // Only the name of a network of the description is a single word.
+    let network = if variant.contains(':') { variant.to_owned() } else { format!("Inception-v3 {variant}") };
+    format!("{network} on {place}, {batch_size} at a time")
 }
 
 /// The candidates from position `done` on, decoded ahead and run through the network.

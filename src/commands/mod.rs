@@ -5,6 +5,7 @@ mod activation_maps;
 mod backbone;
 mod classifier;
 mod console;
+mod export;
 mod extract;
 mod finetune;
 mod fit_head;
@@ -50,6 +51,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Verb::Finetune(args) => finetune::run(&args, console),
         Verb::Score(args) => score::run(&args, console),
         Verb::Report(args) => report::run(&args, console),
+        Verb::Export(args) => export::run(&args, console),
         Verb::Inspect(what) => inspect::run(&what, console),
         Verb::Weights(what) => weights::run(&what, console),
     };

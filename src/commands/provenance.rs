@@ -1,18 +1,26 @@
 //! By what rows are made, as it stands in the files, and whether a head may be put on them.
 
+use std::ops::RangeInclusive;
+
 use anyhow::{Result, bail};
 use serde_json::{Map, Value, json};
 
 use crate::cli::Background;
 use crate::embeddings::Provenance;
 use crate::image::Preprocess;
-use crate::weights::Weights;
+/// Sides of images that a preprocessing may bring to, in pixels: 299 but for backbones of other kinds.
+const SIDES: RangeInclusive<u32> = 16..=1024;
 
-/// By what this run makes rows.
-pub(super) fn of_run(weights: &Weights, preprocess: &Preprocess, background: Background) -> Result<Provenance> {
+/// By what this run makes rows: the SHA-256 of the network's file, its variant, what images become.
+pub(super) fn of_run(
+    weights: &str,
+    variant: String,
+    preprocess: &Preprocess,
+    background: Background,
+) -> Result<Provenance> {
     Ok(Provenance {
-        weights: weights.sha256().to_owned(),
-        variant: weights.variant().to_string(),
+        weights: weights.to_owned(),
+        variant,
         preprocess: preprocess_json(preprocess, background)?.to_string(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     })
@@ -30,14 +38,16 @@ pub(super) fn preprocess(provenance: &Provenance) -> Result<(Preprocess, Backgro
     parse_preprocess("the head's", &provenance.preprocess)
 }
 
-/// The same from its JSON, which is `whose`. Files come from strangers: what is none of the presets is refused, and so no size in it
-/// needs to be trusted.
+/// The same from its JSON, which is `whose`. Files come from strangers: what is none of the presets is refused, at a size
+/// that no image is too large at.
 pub(super) fn parse_preprocess(whose: &str, json: &str) -> Result<(Preprocess, Background)> {
     let read = || -> Option<(Preprocess, Background)> {
         let json: Value = serde_json::from_str(json).ok()?;
         let background = serde_json::from_value(json.get("background")?.clone()).ok()?;
         let preprocess: Preprocess = serde_json::from_value(json).ok()?;
-        (preprocess == preprocess.preset.preprocess()).then_some((preprocess, background))
+        let side = preprocess.resize.side;
+        let is_preset = SIDES.contains(&side) && preprocess == preprocess.preset.preprocess().with_side(side);
+        is_preset.then_some((preprocess, background))
     };
     match read() {
         Some(preprocess) => Ok(preprocess),

@@ -6,6 +6,7 @@
 //!
 //! - [`Reference`]: node by node on stock candle tensors, on any device. It is the oracle of every other engine.
 //! - [`Cpu`]: planned, on kernels of our own; the one that is meant to be used where there is no GPU.
+//! - `Graph`, with the feature `onnx`: no interpreter of the description, but of any backbone's own graph.
 //!
 //! [`EngineChoice`] opens the right one. What training changes is run by [`trainable`]'s interpreters instead.
 //!
@@ -15,6 +16,8 @@ mod choice;
 pub mod cpu;
 mod device;
 mod global_average;
+#[cfg(feature = "onnx")]
+mod graph;
 mod input;
 mod reference;
 pub mod trainable;
@@ -23,6 +26,8 @@ pub use choice::{EngineChoice, UnknownEngine};
 pub use cpu::Cpu;
 pub use device::{DeviceChoice, DeviceError};
 pub use global_average::global_average;
+#[cfg(feature = "onnx")]
+pub use graph::{Graph, GraphError};
 pub use input::network_input;
 pub use reference::Reference;
 

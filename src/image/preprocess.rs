@@ -21,16 +21,24 @@ pub enum Preset {
     Timm,
     /// pytorch-fid's: as [`Preset::Keras`], the two being one recipe by two names.
     Fid,
+    /// Of most other networks that learnt ImageNet, torchvision's among them: as [`Preset::Torchvision`], then ImageNet's mean and
+    /// deviation instead of -1 to 1.
+    Imagenet,
 }
+
+/// ImageNet's mean and standard deviation of values from 0 to 1, red, green, blue.
+const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
+const IMAGENET_DEVIATION: [f32; 3] = [0.229, 0.224, 0.225];
 
 /// The name is none of the presets.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a preset: choose tf, keras, torchvision, timm or fid")]
+#[error("`{0}` is not a preset: choose tf, keras, torchvision, timm, fid or imagenet")]
 pub struct PresetError(String);
 
 impl Preset {
     /// All presets, in the order they are documented in.
-    pub const ALL: [Preset; 5] = [Preset::Tf, Preset::Keras, Preset::Torchvision, Preset::Timm, Preset::Fid];
+    pub const ALL: [Preset; 6] =
+        [Preset::Tf, Preset::Keras, Preset::Torchvision, Preset::Timm, Preset::Fid, Preset::Imagenet];
 
     /// The lower-case name.
     #[must_use]
@@ -41,6 +49,7 @@ impl Preset {
             Preset::Torchvision => "torchvision",
             Preset::Timm => "timm",
             Preset::Fid => "fid",
+            Preset::Imagenet => "imagenet",
         }
     }
 
@@ -50,11 +59,17 @@ impl Preset {
         let (fit, filter, divide) = match self {
             Preset::Tf => (Fit::Squash, Filter::PillowBilinear, 128.0),
             Preset::Keras => (Fit::Squash, Filter::Interpolate, 127.5),
-            Preset::Torchvision => (Fit::Crop { shorter: 342 }, Filter::PillowBilinear, 127.5),
+            Preset::Torchvision | Preset::Imagenet => (Fit::Crop { shorter: 342 }, Filter::PillowBilinear, 127.5),
             Preset::Timm => (Fit::Crop { shorter: 341 }, Filter::PillowBicubic, 127.5),
             Preset::Fid => (Fit::Squash, Filter::Interpolate, 127.5),
         };
-        let normalise = Normalise { divide: [divide; 3], subtract: [1.0; 3] };
+        let normalise = match self {
+            Preset::Imagenet => Normalise {
+                divide: IMAGENET_DEVIATION.map(|deviation| 255.0 * deviation),
+                subtract: std::array::from_fn(|channel| IMAGENET_MEAN[channel] / IMAGENET_DEVIATION[channel]),
+            },
+            _ => Normalise { divide: [divide; 3], subtract: [1.0; 3] },
+        };
         Preprocess { preset: self, resize: Resize { side: 299, fit, filter }, normalise }
     }
 }
@@ -177,6 +192,19 @@ pub enum Values {
 }
 
 impl Preprocess {
+    /// The same recipe for a network that takes images of another size, in pixels. Where the centre is cut out, it is seven eighths of
+    /// the shorter side, as the libraries have it for their networks of 224 pixels.
+    #[must_use]
+    pub fn with_side(mut self, side: u32) -> Self {
+        if side != self.resize.side {
+            self.resize.side = side;
+            if let Fit::Crop { shorter } = &mut self.resize.fit {
+                *shorter = (side * 8 + 3) / 7;
+            }
+        }
+        self
+    }
+
     /// Brings a picture to the network's size. The values stay in 0..=255; [`Normalise`] is for the network to apply.
     ///
     /// # Panics

@@ -179,6 +179,12 @@ impl Journal {
         self.done.candidates
     }
 
+    /// Numbers in a row.
+    #[must_use]
+    pub const fn columns(&self) -> usize {
+        self.row_bytes / size_of::<f32>()
+    }
+
     /// How many rows there are.
     #[must_use]
     pub const fn rows(&self) -> usize {

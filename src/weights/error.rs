@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::checkpoint::FormatError;
 use crate::inception::Variant;
+use crate::onnx::OnnxError;
 
 /// Why weights could not be had, or not be changed.
 #[derive(Debug, thiserror::Error)]
@@ -20,9 +21,9 @@ pub enum WeightsError {
     /// The bytes are no checkpoint that is read, or not a whole one.
     #[error(transparent)]
     Format(#[from] FormatError),
-    /// It is an ONNX file.
-    #[error("it is an ONNX file, which is not read as weights here")]
-    Onnx,
+    /// An ONNX file that holds no network of this kind.
+    #[error(transparent)]
+    Onnx(#[from] OnnxError),
     /// The tensors are those of something else.
     #[error("it holds no Inception-v3: {tensors} tensors, and none by a name that torchvision, timm, pytorch-fid or Keras give to its layers{}", example(.first))]
     OtherNetwork {

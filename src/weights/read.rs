@@ -1,6 +1,6 @@
 //! Checkpoints to [`Weights`], all or nothing.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
@@ -12,7 +12,8 @@ use super::classifier::Classifier;
 use super::held::{Candidate, Held, hold};
 use super::naming::{Named, Names, canonical};
 use super::{ConvolutionWeights, Mismatch, Report, Weights, WeightsError, hex};
-use crate::inception::{Network, Variant};
+use crate::inception::{FEATURES, Network, Variant};
+use crate::onnx;
 
 impl Weights {
     /// Reads a checkpoint of any kind that is known ([`weights`](super)). `variant` decides where the file does not say.
@@ -21,7 +22,26 @@ impl Weights {
     /// Where the file cannot be read, is no checkpoint of Inception-v3, tells no variant, or lacks, misshapes or adds a tensor; the error
     /// lists them.
     pub fn from_file(path: &Path, variant: Option<Variant>) -> Result<Self, WeightsError> {
-        Self::of_bytes(&map(path)?, variant)
+        let bytes = map(path)?;
+        if onnx::is_onnx(&bytes, Some(path)) {
+            return Self::from_onnx(bytes.to_vec(), path, variant);
+        }
+        Self::of_bytes(&bytes, variant)
+    }
+
+    /// A graph says by its pools which variant it is.
+    fn from_onnx(bytes: Vec<u8>, path: &Path, variant: Option<Variant>) -> Result<Self, WeightsError> {
+        let graph = onnx::recognise(bytes, Some(path))?;
+        if let Some(asked) = variant.filter(|&asked| asked != graph.variant) {
+            return Err(WeightsError::VariantConflict { file: graph.variant, asked });
+        }
+        let mut tensors = graph.tensors;
+        if let Some(onnx::Classifier { weight, bias }) = graph.classifier {
+            let outputs = bias.len();
+            tensors.insert("fc.weight".to_owned(), (vec![outputs, FEATURES], weight));
+            tensors.insert("fc.bias".to_owned(), (vec![outputs], bias));
+        }
+        Self::from_tensors(graph.variant, graph.sha256, graph.preprocess, &tensors)
     }
 
     /// Reads the bytes of such a file.
@@ -47,7 +67,7 @@ impl Weights {
         variant: Variant,
         sha256: String,
         preprocess: Option<String>,
-        tensors: &HashMap<String, (Vec<usize>, Vec<f32>)>,
+        tensors: &BTreeMap<String, (Vec<usize>, Vec<f32>)>,
     ) -> Result<Self, WeightsError> {
         let network = Network::new(variant);
         let candidates = tensors.iter().map(|(name, (shape, numbers))| {
@@ -84,9 +104,6 @@ pub(super) struct Reading<'a> {
 impl<'a> Reading<'a> {
     /// Looks through the bytes of a file. `asked` is the variant where the file does not say.
     pub(super) fn open(bytes: &Bytes<'a>, asked: Option<Variant>) -> Result<Self, WeightsError> {
-        if Container::of(bytes) == Some(Container::Onnx) {
-            return Err(WeightsError::Onnx);
-        }
         let Checkpoint { container, tensors, mut metadata } = Checkpoint::of(bytes)?;
         let (count, first) = (tensors.len(), tensors.keys().next().cloned());
         let Named { names, tensors, beyond } =

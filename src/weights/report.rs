@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::checkpoint::Container;
+use super::classifier::is_imagenet;
 use super::naming::Names;
 use super::read::Reading;
 use super::{Mismatch, WeightsError};
 use crate::inception::Variant;
+use crate::onnx::{self, Recognised};
 
 /// What a file holds, seen as weights: every tensor that is needed is applied, missing or misshaped, and every other one unknown or
 /// unused.
@@ -43,6 +45,31 @@ impl Report {
     /// misshaped are no error here.
     pub fn of_file(path: &Path, variant: Option<Variant>) -> Result<Self, WeightsError> {
         let bytes = super::read::map(path)?;
+        if onnx::is_onnx(&bytes, Some(path)) {
+            return Ok(Self::of_graph(onnx::recognise(bytes.to_vec(), Some(path))?));
+        }
         Ok(Reading::open(&bytes, variant)?.into_report(&bytes))
+    }
+
+    /// A graph is recognised whole or not at all.
+    fn of_graph(graph: Recognised) -> Self {
+        let outputs = graph.classifier.map(|classifier| classifier.bias.len());
+        let (classifier, unused) = match outputs {
+            Some(outputs) if is_imagenet(outputs) => (Some(outputs), Vec::new()),
+            Some(outputs) => (None, vec![format!("a classifier of {outputs} outputs")]),
+            None => (None, Vec::new()),
+        };
+        Self {
+            container: Container::Onnx,
+            names: Names::Graph,
+            variant: Some(graph.variant),
+            preprocess: graph.preprocess,
+            numbers: BTreeMap::from([("F32".to_owned(), graph.tensors.len())]),
+            applied: graph.tensors.into_keys().collect(),
+            mismatch: Mismatch::default(),
+            unused,
+            classifier,
+            sha256: graph.sha256,
+        }
     }
 }

@@ -12,6 +12,7 @@
 pub mod browser;
 pub mod heads;
 pub mod judged_heads;
+pub mod onnx_goldens;
 pub mod operation_goldens;
 pub mod sketch;
 

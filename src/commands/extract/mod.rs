@@ -17,7 +17,6 @@ use crate::counts::count;
 use crate::dataset::{self, Dataset};
 use crate::embeddings::Provenance;
 use crate::image::{DecodeOptions, is_candidate};
-use crate::inception::{FEATURES, Network};
 use crate::pipeline::{Journal, Loader};
 use output::Output;
 
@@ -32,18 +31,18 @@ pub(super) fn run(args: &ExtractArgs, console: Console) -> Result<End> {
     }
     let output = Output::new(args, &dataset)?;
     image_run::use_threads(args.run.threads)?;
-    let weights = backbone::weights(&args.backbone)?;
-    let (preprocess, background) = backbone::preprocess(&args.images, &weights)?;
+    let backbone = backbone::open(&args.backbone)?;
+    let (preprocess, background) = backbone.preprocess(&args.images)?;
     let options = DecodeOptions { background, max_pixels: args.images.max_pixels };
     let device = args.run.device.open()?;
-    let provenance = provenance::of_run(&weights, &preprocess, options.background)?;
+    let provenance = provenance::of_run(backbone.sha256(), backbone.variant(), &preprocess, options.background)?;
+    let columns = backbone.columns();
 
     let of = description(args, &dataset, &provenance, &device, &output);
     let start = image_run::start(&args.run);
-    let mut journal = Journal::open(&output.partial(), &of, FEATURES, output.shard_rows, start)?;
+    let mut journal = Journal::open(&output.partial(), &of, columns, output.shard_rows, start)?;
 
-    let engine = args.run.engine.open(Network::new(weights.variant()), &weights, &device)?;
-    drop(weights);
+    let engine = backbone.engine(args.run.engine, &device)?;
     let batch_size = image_run::batch_size(&args.run, &device);
     greet(console, &dataset, &image_run::network_shown(&provenance.variant, &device, batch_size));
 
@@ -68,11 +67,12 @@ fn conclude(
     let rejected = RejectedList::write(&output.path, dataset, journal.rejected())?;
     let mut journal = rejected.require_rows(dataset, journal)?;
     let rows = journal.rows();
+    let columns = journal.columns();
     output.write(dataset, provenance, &mut journal)?;
     journal.remove()?;
 
     console.say(format_args!(
-        "{}: {} of {FEATURES} numbers, {:.1} images/s, {:.1} s",
+        "{}: {} of {columns} numbers, {:.1} images/s, {:.1} s",
         output.shown(rows),
         count(rows, "row", "rows"),
         progress.rate(),

@@ -12,7 +12,6 @@ use crate::commands::rejected::{accepted, remove_if_there};
 use crate::counts::{count, thousands};
 use crate::dataset::Dataset;
 use crate::embeddings::{Format, Provenance, Table, header_len_at_most};
-use crate::inception::FEATURES;
 use crate::pipeline::Journal;
 use crate::tensor_file::HEADER_LIMIT;
 use crate::whole_file::with_suffix;
@@ -71,8 +70,13 @@ impl Output {
                 File::open(&raw).with_context(|| format!("cannot read {}", raw.display()))?,
             );
             let root = &dataset.root.to_string_lossy();
-            let table =
-                Table { provenance, classes: &dataset.classes, root, images: images.to_vec(), columns: FEATURES };
+            let table = Table {
+                provenance,
+                classes: &dataset.classes,
+                root,
+                images: images.to_vec(),
+                columns: journal.columns(),
+            };
             self.format.write(&self.shard_path(shard), &table, &mut rows)?;
             journal.mark_written(shard)?;
         }

@@ -56,7 +56,8 @@ impl Job {
             console
                 .say(format_args!("{} in no class folder: left out", count(without_class, "image lies", "images lie")));
         }
-        let backbone::OfHead { weights, preprocess, background } = backbone::of_head(&head, &args.backbone)?;
+        let backbone::OfHead { backbone: weights, preprocess, background } =
+            backbone::inception_of_head(&head, &args.backbone)?;
         let network = Network::new(weights.variant());
         let border = Border::new(&network, &args.freeze).context("--freeze")?;
         ensure!(

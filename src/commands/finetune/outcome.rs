@@ -214,7 +214,12 @@ fn judged(job: &Job, trainer: &mut Trainer, boundary: &Boundary, best: &Snapshot
         model: model.fold_temperature(temperature),
         temperature,
         thresholds: None,
-        provenance: provenance::of_run(&job.weights, &views.preprocess, views.options.background)?,
+        provenance: provenance::of_run(
+            job.weights.sha256(),
+            job.weights.variant().to_string(),
+            &views.preprocess,
+            views.options.background,
+        )?,
         fit: Value::Null,
         held_out: None,
     };

@@ -67,7 +67,7 @@ impl<'a> Maps<'a> {
 impl<'a> Network<'a> {
     fn new(head: &'a Head, args: &BackboneArgs) -> Result<Self> {
         activation_maps::linear(head)?;
-        let OfHead { weights, preprocess, background } = backbone::of_head(head, args)?;
+        let OfHead { backbone: weights, preprocess, background } = backbone::inception_of_head(head, args)?;
         let (maps, nodes) = ActivationMaps::new(head, weights.variant(), preprocess)?;
         let engine = EngineChoice::Auto.open(nodes, &weights, &Device::Cpu)?;
         Ok(Self { maps, engine, preprocess, options: DecodeOptions { background, ..DecodeOptions::default() } })

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! --images ──▶ network ─┐
-//!                       ├▶ rows [B, 2048] ─▶ judge: probabilities [B, K] ─▶ Journal ─▶ Results ─┬▶ scores file
+//!                       ├▶ rows [B, F] ─▶ judge: probabilities [B, K] ─▶ Journal ─▶ Results ─┬▶ scores file
 //! --embeddings ─────────┘        └▶ Explainer                                                   ├▶ evaluate
 //!                                                                                               └▶ sort_into
 //! ```
@@ -16,11 +16,14 @@ mod source;
 
 use std::path::Path;
 
+#[cfg(feature = "onnx")]
+use anyhow::bail;
 use anyhow::{Context, Result};
 use candle_core::Device;
 use serde_json::{Value, json};
 
 use super::activation_maps::{self, ActivationMaps};
+use super::backbone::{self, Backbone};
 use super::classifier::Classifier;
 use super::console::Console;
 use super::out_folder::OutFolder;
@@ -32,7 +35,6 @@ use crate::counts::{count, thousands};
 use crate::dataset::Dataset;
 use crate::embeddings::EmbeddingsFile;
 use crate::head::Head;
-use crate::inception;
 use crate::pipeline::Journal;
 use crate::scores::Format;
 use crate::whole_file::with_suffix;
@@ -81,6 +83,7 @@ struct Extras {
 impl Extras {
     fn new(args: &ScoreArgs, dataset: &Dataset, head: &Head) -> Result<Self> {
         let explain = |folder: &Path| {
+            backbone::require_inception(head).context("--explain draws what an Inception-v3 saw")?;
             activation_maps::linear(head).context("--explain draws activation maps")?;
             OutFolder::new("--explain", folder, &dataset.root)
         };
@@ -101,17 +104,17 @@ fn score_images(
     journal: &mut Journal,
     console: Console,
 ) -> Result<Option<Progress>> {
-    let Network { weights, device, engine, loader, batch_size } = network;
-    let (nodes, explainer) = match &extras.explain {
-        None => (inception::Network::new(weights.variant()), None),
-        Some(folder) => {
+    let Network { backbone, device, engine, loader, batch_size } = network;
+    let (engine, explainer) = match (backbone, &extras.explain) {
+        (backbone, None) => (backbone.engine(engine, &device)?, None),
+        (Backbone::Inception(weights), Some(folder)) => {
             let (maps, nodes) = ActivationMaps::new(head, weights.variant(), loader.preprocess)?;
             let explainer = Explainer::new(maps, loader.clone(), dataset, folder, console);
-            (nodes, Some(explainer))
+            (engine.open(nodes, &weights, &device)?, Some(explainer))
         }
+        #[cfg(feature = "onnx")]
+        (Backbone::Graph(_), Some(_)) => bail!("--explain draws what an Inception-v3 saw, and this is another network"),
     };
-    let engine = engine.open(nodes, &weights, &device)?;
-    drop(weights);
     let mut first = journal.candidates();
     let rows = image_run::through_network(dataset, loader, engine, batch_size, first);
     let batches = rows.map(|batch| {

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use candle_core::Device;
 
 use crate::cli::ScoreArgs;
-use crate::commands::backbone::{self, OfHead};
+use crate::commands::backbone::{self, Backbone, OfHead};
 use crate::commands::classifier::Classifier;
 use crate::commands::{image_run, provenance};
 use crate::dataset::{self, Candidate, Dataset};
@@ -14,7 +14,6 @@ use crate::embeddings::EmbeddingsFile;
 use crate::engine::EngineChoice;
 use crate::image::{DecodeOptions, is_candidate};
 use crate::pipeline::{Batch, Loader};
-use crate::weights::Weights;
 
 /// Rows of a file that are read at a time.
 const BLOCK: usize = 512;
@@ -36,7 +35,7 @@ pub(super) enum Rows {
 
 /// All that the network needs.
 pub(super) struct Network {
-    pub(super) weights: Weights,
+    pub(super) backbone: Backbone,
     pub(super) device: Device,
     pub(super) engine: EngineChoice,
     pub(super) loader: Loader,
@@ -60,12 +59,12 @@ impl Source {
     fn images(args: &ScoreArgs, images: &Path, classifier: &Classifier) -> Result<Self> {
         let dataset = dataset::list(images, is_candidate)?;
         image_run::require_images(&dataset)?;
-        let OfHead { weights, preprocess, background } = backbone::of_head(&classifier.head, &classifier.backbone)?;
+        let OfHead { backbone, preprocess, background } = backbone::of_head(&classifier.head, &classifier.backbone)?;
         let options = DecodeOptions { background, max_pixels: args.max_pixels };
         let device = args.run.device.open()?;
         let batch_size = image_run::batch_size(&args.run, &device);
         let loader = Loader { root: dataset.root.clone(), options, preprocess };
-        let network = Network { weights, device, engine: args.run.engine, loader, batch_size };
+        let network = Network { backbone, device, engine: args.run.engine, loader, batch_size };
         Ok(Self { dataset, rows: Rows::Network(Box::new(network)) })
     }
 

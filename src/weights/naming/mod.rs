@@ -36,13 +36,15 @@ pub enum Names {
     FidTorchScript,
     /// Keras'.
     Keras,
+    /// Nobody's: the tensors were told apart by what a graph does with them.
+    Graph,
 }
 
 impl Names {
     /// The variant that goes by such names alone.
     pub(super) const fn variant(self) -> Option<Variant> {
         match self {
-            Self::Torchvision => None,
+            Self::Torchvision | Self::Graph => None,
             Self::PytorchFid | Self::FidTorchScript => Some(Variant::Tf2015),
             Self::Keras => Some(Variant::Keras),
         }
@@ -56,6 +58,7 @@ impl fmt::Display for Names {
             Self::PytorchFid => "pytorch-fid",
             Self::FidTorchScript => "FID TorchScript",
             Self::Keras => "Keras",
+            Self::Graph => "none is needed: recognised by its graph",
         })
     }
 }
