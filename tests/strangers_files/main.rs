@@ -18,6 +18,7 @@ mod allocations;
 mod checkpoints;
 mod memory;
 mod mutations;
+mod onnx;
 mod reading;
 mod refusals;
 mod valid;

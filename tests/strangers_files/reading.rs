@@ -46,6 +46,11 @@ impl Reader {
 /// Memory is counted for the whole process, so one test at a time reads.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
+/// The turn of a test whose memory is counted.
+pub fn turn() -> MutexGuard<'static, ()> {
+    ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Reads bytes as a file of its own.
 pub struct Reading {
     path: PathBuf,
@@ -55,7 +60,7 @@ pub struct Reading {
 
 impl Reading {
     pub fn new() -> Self {
-        let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = turn();
         let folder = tempfile::tempdir().unwrap();
         Self { path: folder.path().join("from a stranger.safetensors"), _folder: folder, _turn: turn }
     }
