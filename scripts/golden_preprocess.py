@@ -1,6 +1,8 @@
 """Writes tests/golden/preprocess: what Pillow and the libraries themselves make of a few pictures.
 
-    python scripts/golden_preprocess.py   # needs numpy, pillow, torch, torchvision, timm, pytorch-fid, tensorflow (cpu)
+    python scripts/golden_preprocess.py   # needs numpy, pillow, torch, torchvision, timm, pytorch-fid, tensorflow (cpu),
+                                          # torch-fidelity 0.4.0, clean-fid 0.1.35
+    python scripts/golden_preprocess.py torch-fidelity clean-fid   # only these presets; the rest of presets.json stays
 
 - sources/<name>.png                     the pictures
 - resize/<source>_<w>x<h>_<filter>.png   `Image.resize` of Pillow
@@ -13,6 +15,7 @@ A sample of `presets.json` is the network input (the library's own float32) at f
 import json
 import multiprocessing
 import os
+import sys
 import tempfile
 from pathlib import Path
 
@@ -125,7 +128,57 @@ def fid(image):
         return hwc(network(to_tensor(image)[None])[0][0]), None
 
 
-PRESETS = {"tf": tf, "keras": keras_, "torchvision": torchvision_, "timm": timm_, "fid": fid}
+def torch_fidelity_(image):
+    import torch
+    from torch_fidelity.datasets import TransformPILtoRGBTensor
+    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+    class Seen(Exception):
+        pass
+
+    def show(x):
+        raise Seen(x)
+
+    # The unmodified forward of torch-fidelity, up to its first convolution.
+    network = FeatureExtractorInceptionV3.__new__(FeatureExtractorInceptionV3)
+    torch.nn.Module.__init__(network)
+    network.features_list, network.feature_extractor_internal_dtype = ["2048"], torch.float32
+    network.Conv2d_1a_3x3 = show
+    try:
+        network(TransformPILtoRGBTensor()(Image.fromarray(np.asarray(image)))[None])
+    except Seen as seen:
+        return hwc(seen.args[0][0]), None
+
+
+def clean_fid(image):
+    import torch
+    from cleanfid.inception_torchscript import InceptionV3W
+    from cleanfid.utils import ResizeDataset
+
+    class Layers:
+        def forward(self, x):
+            self.seen = x
+            return torch.zeros(len(x), 2048)
+
+    # The unmodified resize and forward of clean-fid, on a network whose layers keep what they see.
+    network = InceptionV3W.__new__(InceptionV3W)
+    torch.nn.Module.__init__(network)
+    network.layers, network.resize_inside = Layers(), False
+    with tempfile.TemporaryDirectory() as folder:
+        image.save(f"{folder}/image.png")
+        network(ResizeDataset([f"{folder}/image.png"], "clean")[0][None])
+    return hwc(network.layers.seen[0]), None
+
+
+PRESETS = {
+    "tf": tf,
+    "keras": keras_,
+    "torchvision": torchvision_,
+    "timm": timm_,
+    "fid": fid,
+    "torch-fidelity": torch_fidelity_,
+    "clean-fid": clean_fid,
+}
 
 
 def fnv1a(data):
@@ -156,8 +209,10 @@ if __name__ == "__main__":
             for label, kernel in FILTERS.items():
                 path = FOLDER / "resize" / f"{name}_{size[0]}x{size[1]}_{label}.png"
                 SOURCES[name].resize(size, kernel).save(path, optimize=True)
+    wanted = sys.argv[1:] or list(PRESETS)
+    goldens = json.loads((FOLDER / "presets.json").read_text())["presets"] if sys.argv[1:] else {}
     with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
-        goldens = dict(zip(PRESETS, pool.map(goldens_of, PRESETS, chunksize=1)))
+        goldens |= zip(wanted, pool.map(goldens_of, wanted, chunksize=1))
     (FOLDER / "presets.json").write_text(json.dumps({"stride": STRIDE, "presets": goldens}, separators=(",", ":")) + "\n")
     files = [path for path in FOLDER.rglob("*") if path.is_file()]
     print(f"{len(files)} files, {sum(path.stat().st_size for path in files) / 1024:.0f} KiB")

@@ -93,10 +93,11 @@ fn presets_that_round_to_bytes_give_the_bytes_of_their_library() {
 fn network_inputs_are_those_of_the_library() {
     let goldens = goldens();
     for (preset, pictures) in goldens.presets {
-        // In network units, where a grey level is 1/127.5. tf, timm: to the last bit. torchvision takes a detour over
-        // the mean and deviation of ImageNet, keras and fid add four products in another order.
+        // In network units, where a grey level is 1/127.5. tf, timm, torch-fidelity, clean-fid: to the last bit.
+        // torchvision takes a detour over the mean and deviation of ImageNet, keras and fid add four products in another
+        // order.
         let bound = match preset {
-            Preset::Tf | Preset::Timm => 0.0,
+            Preset::Tf | Preset::Timm | Preset::TorchFidelity | Preset::CleanFid => 0.0,
             Preset::Torchvision | Preset::Keras | Preset::Fid => 1e-6,
         };
         for (name, golden) in pictures {
@@ -112,9 +113,7 @@ fn network_inputs_are_those_of_the_library() {
 
 #[test]
 fn the_goldens_cover_every_preset() {
-    assert!(
-        goldens().presets.keys().eq([Preset::Tf, Preset::Keras, Preset::Torchvision, Preset::Timm, Preset::Fid].iter())
-    );
+    assert!(goldens().presets.keys().eq(Preset::ALL.iter()));
 }
 
 #[test]

@@ -9,7 +9,8 @@
 //!    frame of an animation, transparency laid over a background. A file that is cut off or damaged is an error that
 //!    says so, never a half-grey picture.
 //! 3. [`resize`](mod@resize) brings a picture to another size exactly as Pillow does, byte for byte;
-//!    [`interpolate`](mod@interpolate) does it as TensorFlow's and PyTorch's plain bilinear resize do.
+//!    [`resize_float`](mod@resize_float) as Pillow does it in floats; [`interpolate`](mod@interpolate) as TensorFlow's and
+//!    PyTorch's plain bilinear resize do.
 //! 4. [`preprocess`](mod@preprocess) names the recipes that the known Inception-v3 checkpoints were trained or scored
 //!    with, and applies one: RGB picture in, 299 x 299 [`Pixels`] out.
 //!
@@ -34,7 +35,9 @@ pub mod decode;
 pub mod interpolate;
 pub mod preprocess;
 pub mod resize;
+pub mod resize_float;
 pub mod sniff;
+mod taps;
 
 pub use augment::{Augmentation, UnknownAugmentation, augment};
 pub use background::{BackgroundError, parse_background};

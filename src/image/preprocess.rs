@@ -4,12 +4,13 @@ use ::image::RgbImage;
 use serde::{Deserialize, Serialize};
 
 use super::axis::Axis;
-use super::interpolate::interpolate_axes;
+use super::interpolate::{Centres, interpolate_axes};
 use super::resize::{Kernel, resize_axes};
+use super::resize_float::resize_axes_float;
 
 /// A recipe by name. `FromStr`, `Display` and serde use the lower-case name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Preset {
     /// TensorFlow's of 2015: Pillow's antialiased bilinear squash, then `(x - 128) / 128`.
     Tf,
@@ -21,6 +22,10 @@ pub enum Preset {
     Timm,
     /// pytorch-fid's: as [`Preset::Keras`], the two being one recipe by two names.
     Fid,
+    /// torch-fidelity's: TensorFlow 1's bilinear squash, whose pixels are off by half a pixel, then `(x - 128) / 128`.
+    TorchFidelity,
+    /// clean-fid's: Pillow's antialiased bicubic squash in floats, not rounded, cut to 0..=255, then `(x - 128) / 128`.
+    CleanFid,
     /// Of most other networks that learnt ImageNet, torchvision's among them: as [`Preset::Torchvision`], then ImageNet's mean and
     /// deviation instead of -1 to 1.
     Imagenet,
@@ -32,13 +37,21 @@ const IMAGENET_DEVIATION: [f32; 3] = [0.229, 0.224, 0.225];
 
 /// The name is none of the presets.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a preset: choose tf, keras, torchvision, timm, fid or imagenet")]
+#[error("`{0}` is not a preset: choose tf, keras, torchvision, timm, fid, torch-fidelity, clean-fid or imagenet")]
 pub struct PresetError(String);
 
 impl Preset {
     /// All presets, in the order they are documented in.
-    pub const ALL: [Preset; 6] =
-        [Preset::Tf, Preset::Keras, Preset::Torchvision, Preset::Timm, Preset::Fid, Preset::Imagenet];
+    pub const ALL: [Preset; 8] = [
+        Preset::Tf,
+        Preset::Keras,
+        Preset::Torchvision,
+        Preset::Timm,
+        Preset::Fid,
+        Preset::TorchFidelity,
+        Preset::CleanFid,
+        Preset::Imagenet,
+    ];
 
     /// The lower-case name.
     #[must_use]
@@ -49,6 +62,8 @@ impl Preset {
             Preset::Torchvision => "torchvision",
             Preset::Timm => "timm",
             Preset::Fid => "fid",
+            Preset::TorchFidelity => "torch-fidelity",
+            Preset::CleanFid => "clean-fid",
             Preset::Imagenet => "imagenet",
         }
     }
@@ -62,6 +77,8 @@ impl Preset {
             Preset::Torchvision | Preset::Imagenet => (Fit::Crop { shorter: 342 }, Filter::PillowBilinear, 127.5),
             Preset::Timm => (Fit::Crop { shorter: 341 }, Filter::PillowBicubic, 127.5),
             Preset::Fid => (Fit::Squash, Filter::Interpolate, 127.5),
+            Preset::TorchFidelity => (Fit::Squash, Filter::Tf1Bilinear, 128.0),
+            Preset::CleanFid => (Fit::Squash, Filter::PillowBicubicFloat, 128.0),
         };
         let normalise = match self {
             Preset::Imagenet => Normalise {
@@ -132,8 +149,12 @@ pub enum Filter {
     PillowBilinear,
     /// Pillow's `BICUBIC`: antialiased cubic with a = -0.5, rounded to bytes.
     PillowBicubic,
+    /// The same in floats, not rounded, cut to 0..=255.
+    PillowBicubicFloat,
     /// Bilinear between the four nearest pixels, half-pixel centres, no antialias, not rounded.
     Interpolate,
+    /// The same with centres at whole numbers, as TensorFlow 1 had it (`half_pixel_centers=False`).
+    Tf1Bilinear,
 }
 
 /// Network input = value / divide - subtract, each channel (R, G, B) with its own numbers, value in 0..=255.
@@ -215,7 +236,9 @@ impl Preprocess {
         let values = match self.resize.filter {
             Filter::PillowBilinear => Values::U8(resize_axes(image, &x, &y, Kernel::Bilinear)),
             Filter::PillowBicubic => Values::U8(resize_axes(image, &x, &y, Kernel::Bicubic)),
-            Filter::Interpolate => Values::F32(interpolate_axes(image, &x, &y)),
+            Filter::PillowBicubicFloat => Values::F32(resize_axes_float(image, &x, &y, Kernel::Bicubic)),
+            Filter::Interpolate => Values::F32(interpolate_axes(image, &x, &y, Centres::Halves)),
+            Filter::Tf1Bilinear => Values::F32(interpolate_axes(image, &x, &y, Centres::Wholes)),
         };
         Pixels { side: self.resize.side as usize, values }
     }

@@ -18,11 +18,11 @@
 //! assert_eq!(small.get_pixel(150, 150).0, [10, 20, 30]);
 //! ```
 
-use std::ops::Range;
-
 use ::image::RgbImage;
 
 use super::axis::Axis;
+pub use super::taps::Kernel;
+use super::taps::{Taps, columns_go_first};
 use crate::vectorised::vectorised;
 
 /// Fraction bits of a weight: eight of thirty-two go to the value, two to overshoot and sign.
@@ -30,37 +30,6 @@ const FRACTION_BITS: u32 = 32 - 8 - 2;
 
 /// Half a grey level, so that dropping the fraction rounds to nearest.
 const HALF: i32 = 1 << (FRACTION_BITS - 1);
-
-/// The weighting of the input pixels around the centre of an output pixel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kernel {
-    /// A triangle, one input pixel to either side.
-    Bilinear,
-    /// Keys' cubic with a = -0.5, two input pixels to either side.
-    Bicubic,
-}
-
-impl Kernel {
-    /// How far the kernel reaches, in input pixels, where nothing is made smaller.
-    fn support(self) -> f64 {
-        match self {
-            Kernel::Bilinear => 1.0,
-            Kernel::Bicubic => 2.0,
-        }
-    }
-
-    /// The weight at a distance from the centre.
-    fn weight(self, distance: f64) -> f64 {
-        const A: f64 = -0.5;
-        let x = distance.abs();
-        match self {
-            Kernel::Bilinear if x < 1.0 => 1.0 - x,
-            Kernel::Bicubic if x < 1.0 => ((A + 2.0) * x - (A + 3.0)) * x * x + 1.0,
-            Kernel::Bicubic if x < 2.0 => (((x - 5.0) * x + 8.0) * x - 4.0) * A,
-            _ => 0.0,
-        }
-    }
-}
 
 /// The whole picture, resized to `width` x `height` as `Image.resize` of Pillow does it.
 ///
@@ -83,7 +52,7 @@ pub fn resize(image: &RgbImage, width: u32, height: u32, kernel: Kernel) -> RgbI
 pub fn resize_axes(rgb: &[u8], x: &Axis, y: &Axis, kernel: Kernel) -> Vec<u8> {
     assert_eq!(rgb.len(), x.input * y.input * 3, "the buffer has another size than the axes say");
     assert!(!rgb.is_empty(), "a picture without pixels can't be resized");
-    let (columns, rows) = (Taps::new(x, kernel), Taps::new(y, kernel));
+    let (columns, rows) = (fixed_point(x, kernel), fixed_point(y, kernel));
     let row_bytes = x.input * 3;
     if columns_go_first(x, y) {
         let low = blend_rows(rgb, row_bytes, &rows);
@@ -95,15 +64,8 @@ pub fn resize_axes(rgb: &[u8], x: &Axis, y: &Axis, kernel: Kernel) -> Vec<u8> {
     }
 }
 
-/// Whether Pillow 13 resamples the columns before the rows: where the height loses more than twice the pixels that the
-/// width does.
-fn columns_go_first(x: &Axis, y: &Axis) -> bool {
-    let lost = |axis: &Axis| axis.input as i64 - axis.output as i64;
-    lost(y) > 0 && lost(y) > 2 * lost(x)
-}
-
 /// Each row by itself, made narrower or wider: every output pixel is a weighted sum of neighbours in the row.
-fn resample_rows(rows: &[u8], row_bytes: usize, taps: &Taps) -> Vec<u8> {
+fn resample_rows(rows: &[u8], row_bytes: usize, taps: &Taps<i32>) -> Vec<u8> {
     let mut result = vec![0; rows.len() / row_bytes * taps.len() * 3];
     vectorised(
         #[inline(always)]
@@ -120,7 +82,7 @@ const COLUMN: usize = TOGETHER * 3;
 
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "only what is inlined is compiled for the instructions that dispatch finds")]
-fn resample_rows_into(result: &mut [u8], rows: &[u8], row_bytes: usize, taps: &Taps) {
+fn resample_rows_into(result: &mut [u8], rows: &[u8], row_bytes: usize, taps: &Taps<i32>) {
     let result_bytes = taps.len() * 3;
     // [pixels of a row, rows, colours]
     let mut columns = vec![0; row_bytes * TOGETHER];
@@ -149,7 +111,7 @@ fn resample_rows_into(result: &mut [u8], rows: &[u8], row_bytes: usize, taps: &T
 }
 
 /// The rows brought to another number of rows: every output row is a weighted sum of neighbouring rows.
-fn blend_rows(rows: &[u8], row_bytes: usize, taps: &Taps) -> Vec<u8> {
+fn blend_rows(rows: &[u8], row_bytes: usize, taps: &Taps<i32>) -> Vec<u8> {
     let mut result = vec![0; taps.len() * row_bytes];
     vectorised(
         #[inline(always)]
@@ -160,7 +122,7 @@ fn blend_rows(rows: &[u8], row_bytes: usize, taps: &Taps) -> Vec<u8> {
 
 #[inline(always)]
 #[allow(clippy::inline_always, reason = "as above")]
-fn blend_rows_into(result: &mut [u8], rows: &[u8], row_bytes: usize, taps: &Taps) {
+fn blend_rows_into(result: &mut [u8], rows: &[u8], row_bytes: usize, taps: &Taps<i32>) {
     const LANES: usize = 32;
     for (output, (first, weights)) in result.chunks_exact_mut(row_bytes).zip(taps.iter()) {
         let inputs = &rows[first * row_bytes..];
@@ -194,60 +156,9 @@ fn to_byte(sum: i32) -> u8 {
     (sum >> FRACTION_BITS).clamp(0, 255) as u8
 }
 
-/// For each wanted output pixel of an axis, the run of input pixels that it is made of and their weights.
-struct Taps {
-    /// First input pixel of each run, and where its weights lie in `weights`.
-    runs: Vec<(usize, Range<usize>)>,
-    weights: Vec<i32>,
-}
-
-impl Taps {
-    fn new(axis: &Axis, kernel: Kernel) -> Self {
-        let scale = axis.input as f64 / axis.output as f64;
-        let stretch = scale.max(1.0);
-        let support = kernel.support() * stretch;
-
-        let mut taps = Self { runs: Vec::with_capacity(axis.wanted.len()), weights: Vec::new() };
-        let mut run = Vec::new();
-        for output in axis.wanted.clone() {
-            let centre = (output as f64 + 0.5) * scale;
-            // A cast drops the fraction and takes what is negative to zero.
-            let first = (centre - support + 0.5) as usize;
-            let end = ((centre + support + 0.5) as usize).min(axis.input);
-            let distance = |input: usize| (input as f64 - centre + 0.5) * (1.0 / stretch);
-            run.clear();
-            run.extend((first..end).map(|input| kernel.weight(distance(input))));
-            let total: f64 = run.iter().sum();
-
-            let start = taps.weights.len();
-            taps.weights.extend(run.iter().map(|weight| to_fixed_point(weight / total)));
-            taps.runs.push((first, start..taps.weights.len()));
-        }
-        taps
-    }
-
-    /// How many output pixels.
-    fn len(&self) -> usize {
-        self.runs.len()
-    }
-
-    /// For each output pixel, the first of its input pixels and the weights from there on.
-    fn iter(&self) -> impl Iterator<Item = (usize, &[i32])> {
-        self.runs.iter().map(|(first, weights)| (*first, &self.weights[weights.clone()]))
-    }
-
-    /// The input pixels that any output pixel is made of.
-    fn inputs(&self) -> Range<usize> {
-        let first = self.iter().map(|(first, _)| first).min().unwrap_or(0);
-        let end = self.iter().map(|(first, weights)| first + weights.len()).max().unwrap_or(0);
-        first..end
-    }
-
-    /// The same taps on an input that lacks its first `start` pixels.
-    fn counted_from(mut self, start: usize) -> Self {
-        self.runs.iter_mut().for_each(|(first, _)| *first -= start);
-        self
-    }
+/// The weights of an axis as the bytes are multiplied by them.
+fn fixed_point(axis: &Axis, kernel: Kernel) -> Taps<i32> {
+    Taps::new(axis, kernel).map(to_fixed_point)
 }
 
 /// To the nearest number of 22-bit fixed point, halves away from zero.
