@@ -18,6 +18,7 @@
 //! | [`engine`] | interpreters of the description |
 //! | [`pipeline`] | decoding ahead of the network, batches, the journal that a killed run goes on from |
 //! | [`embeddings`] | the files that hold the rows |
+//! | [`fid`] | how far apart two sets of rows are: FID and KID |
 //! | [`finetune`] | training the last layers together with a head |
 //! | [`head`] | classifiers on rows, and the file that holds one |
 //! | [`history`] | how training went, step by step |
@@ -39,6 +40,7 @@ pub mod embeddings;
 pub mod engine;
 pub mod explain;
 pub mod export;
+pub mod fid;
 pub mod finetune;
 pub mod head;
 pub mod history;

@@ -20,6 +20,7 @@ const CONSTANT: usize = 256 << 10;
 
 /// Reads the bytes as they are, and once more with a length of the header that fits: otherwise a byte more or less in the
 /// header would be no more than a wrong length.
+#[allow(dead_code, reason = "each target is a program of its own and uses a part")]
 pub fn read<T>(bytes: &[u8], reader: impl Fn(&Path) -> Result<T, ReadError>) {
     hold(bytes, 1, &reader);
     if let Some(mended) = mended(bytes) {
@@ -59,6 +60,7 @@ fn write(bytes: &[u8]) -> &'static Path {
 }
 
 /// The header taken to end at the last brace.
+#[allow(dead_code, reason = "as above")]
 fn mended(bytes: &[u8]) -> Option<Vec<u8>> {
     let behind = bytes.get(8..)?;
     let len = behind.iter().rposition(|&byte| byte == b'}')? + 1;

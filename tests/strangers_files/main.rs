@@ -2,7 +2,7 @@
 //! allocates nothing that is longer than the file.
 //!
 //! ```text
-//! valid files ─▶ mutations, seeded ─▶ EmbeddingsFile::open, Head::read, ModelFile::read, Weights::from_file ─▶ no panic, the allocations, the error's text
+//! valid files ─▶ mutations, seeded ─▶ EmbeddingsFile::open, Head::read, ModelFile::read, Weights::from_file, StatisticsFile::read ─▶ no panic, the allocations, the error's text
 //! ```
 //!
 //! `fuzz/` asks the same of the same readers, without an end.
@@ -21,6 +21,7 @@ mod mutations;
 mod onnx;
 mod reading;
 mod refusals;
+mod statistics;
 mod valid;
 
 use allocations::Allocations;
