@@ -104,13 +104,32 @@ def torchvision_(image):
     return hwc(seen), np.round((hwc(seen) + 1) * 127.5).astype(np.uint8)
 
 
-def timm_(image):
+def timm_transformed(name, image):
     import timm
 
-    cfg = timm.models.get_pretrained_cfg("inception_v3.tf_in1k").to_dict()
+    cfg = timm.models.get_pretrained_cfg(name).to_dict()
     transform = timm.data.create_transform(**timm.data.resolve_data_config(pretrained_cfg=cfg), is_training=False)
-    seen = hwc(transform(image))
+    return hwc(transform(image))
+
+
+def timm_(image):
+    seen = timm_transformed("inception_v3.tf_in1k", image)
     return seen, np.round((seen + 1) * 127.5).astype(np.uint8)
+
+
+MEAN, DEVIATION = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+
+
+def timm_imagenet(image):
+    seen = timm_transformed("inception_v3.gluon_in1k", image)
+    return seen, np.round((seen * DEVIATION + MEAN) * 255).astype(np.uint8)
+
+
+def imagenet(image):
+    import torchvision
+
+    seen = hwc(torchvision.models.Inception_V3_Weights.IMAGENET1K_V1.transforms()(image))
+    return seen, np.round((seen * DEVIATION + MEAN) * 255).astype(np.uint8)
 
 
 def fid(image):
@@ -178,6 +197,8 @@ PRESETS = {
     "fid": fid,
     "torch-fidelity": torch_fidelity_,
     "clean-fid": clean_fid,
+    "imagenet": imagenet,
+    "timm-imagenet": timm_imagenet,
 }
 
 

@@ -98,7 +98,7 @@ fn network_inputs_are_those_of_the_library() {
         // order.
         let bound = match preset {
             Preset::Tf | Preset::Timm | Preset::TorchFidelity | Preset::CleanFid => 0.0,
-            Preset::Torchvision | Preset::Keras | Preset::Fid => 1e-6,
+            Preset::Torchvision | Preset::Keras | Preset::Fid | Preset::Imagenet | Preset::TimmImagenet => 1e-6,
         };
         for (name, golden) in pictures {
             let preprocess = preset.preprocess();

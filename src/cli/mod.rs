@@ -2,6 +2,7 @@
 
 mod classifier;
 mod export;
+mod fid;
 mod finetune;
 mod fit_head;
 mod report;
@@ -10,6 +11,7 @@ mod weights;
 
 pub use classifier::ClassifierArgs;
 pub use export::{ExportArgs, ExportFormat};
+pub use fid::{FidArgs, FidRunArgs, Recipe};
 pub use finetune::{
     AugmentationArgs, BatchNormKind, CacheArgs, FinetuneArgs, FinetuneRunArgs, OptimizerKind, ScheduleKind,
     TrainingArgs,
@@ -57,6 +59,8 @@ pub enum Verb {
     Report(Box<ReportArgs>),
     /// Write a classifier for other programs: ONNX, torchvision, or the head as JSON
     Export(Box<ExportArgs>),
+    /// Tell how far apart two sets of images are: the Fréchet Inception Distance, and the kernel distance with --kid
+    Fid(Box<FidArgs>),
     /// Look at the network, its filters, or a file of embeddings
     #[command(subcommand)]
     Inspect(Inspect),
@@ -104,8 +108,8 @@ pub struct ImageArgs {
     #[arg(long, value_name = "DIR", value_parser = folder)]
     pub images: PathBuf,
 
-    /// How images become the network's input: tf, keras, torchvision, timm, fid or imagenet [default: by the variant, or as a model
-    /// was trained]
+    /// How images become the network's input: tf, keras, torchvision, timm, fid (pytorch-fid's), torch-fidelity, clean-fid,
+    /// imagenet or timm-imagenet [default: by the variant, or as a model was trained]
     #[arg(long, value_name = "PRESET")]
     pub preprocess: Option<Preset>,
 

@@ -155,19 +155,32 @@ pub(super) fn into_journal(
     if before > 0 {
         console.say(format_args!("{} done before", count(before, "image", "images")));
     }
-    let mut progress = Progress::new(console, total, before);
+    let progress = Progress::new(console, total, before);
+    let progress = each_batch(batches, progress, &interrupt, |batch| Ok(journal.append(batch)?))?;
+    if progress.is_none() {
+        console.say(format_args!(
+            "stopped after {} of {} images; the same command with --resume goes on",
+            thousands(journal.candidates()),
+            thousands(total)
+        ));
+    }
+    Ok(progress)
+}
+
+/// Calls `each` with batch after batch and shows how far it is. None where the user stopped the run.
+pub(super) fn each_batch(
+    batches: impl Iterator<Item = Result<Batch>>,
+    mut progress: Progress,
+    interrupt: &Interrupt,
+    mut each: impl FnMut(Batch) -> Result<()>,
+) -> Result<Option<Progress>> {
     for batch in batches {
         let batch = batch?;
         let (candidates, rejected) = (batch.candidates, batch.rejected.len());
-        journal.append(batch)?;
+        each(batch)?;
         progress.advance(candidates, rejected);
         if interrupt.is_wanted() {
             progress.finish();
-            console.say(format_args!(
-                "stopped after {} of {} images; the same command with --resume goes on",
-                thousands(journal.candidates()),
-                thousands(total)
-            ));
             return Ok(None);
         }
     }

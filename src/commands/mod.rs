@@ -7,6 +7,7 @@ mod classifier;
 mod console;
 mod export;
 mod extract;
+mod fid;
 mod finetune;
 mod fit_head;
 mod image_run;
@@ -52,6 +53,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Verb::Score(args) => score::run(&args, console),
         Verb::Report(args) => report::run(&args, console),
         Verb::Export(args) => export::run(&args, console),
+        Verb::Fid(args) => fid::run(&args, console),
         Verb::Inspect(what) => inspect::run(&what, console),
         Verb::Weights(what) => weights::run(&what, console),
     };

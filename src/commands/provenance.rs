@@ -60,21 +60,46 @@ pub(super) fn parse_preprocess(whose: &str, json: &str) -> Result<(Preprocess, B
 /// Refuses rows that a head does not fit because they were made by something else than the rows it was fitted on. `rows`
 /// says what the others are: `those of this run`.
 pub(super) fn require_same(head: &Provenance, other: &Provenance, rows: &str, remedy: &str) -> Result<()> {
-    let differ = |what: &str, head: &str, other: &str| {
-        bail!("the head was fitted on rows of another {what} than {rows}: {head} there, {other} here; {remedy}")
-    };
-    if head.variant != other.variant {
-        return differ("variant of the network", &head.variant, &other.variant);
+    match difference(head, other) {
+        None => Ok(()),
+        Some(Difference { what, here, there }) => {
+            bail!("the head was fitted on rows of another {what} than {rows}: {here} there, {there} here; {remedy}")
+        }
     }
-    if head.weights != other.weights {
-        return differ("network", &format!("weights {}", head.weights), &format!("weights {}", other.weights));
+}
+
+/// Refuses rows that cannot be held against others because they were made by something else. Each side has a name.
+pub(super) fn require_comparable(a: (&str, &Provenance), b: (&str, &Provenance), remedy: &str) -> Result<()> {
+    match difference(a.1, b.1) {
+        None => Ok(()),
+        Some(Difference { what, here, there }) => {
+            bail!("the features of {} and of {} are of another {what}: {here} and {there}; {remedy}", a.0, b.0)
+        }
     }
-    let (head, other) = (recipe(head), recipe(other));
-    if head != other {
-        let (head, other) = only_differences(&head, &other);
-        return differ("preprocessing", &head.to_string(), &other.to_string());
+}
+
+/// What keeps rows from being comparable, as it is on either side.
+struct Difference {
+    what: &'static str,
+    here: String,
+    there: String,
+}
+
+/// The first thing by which rows were made differently, where there is such a one.
+fn difference(here: &Provenance, there: &Provenance) -> Option<Difference> {
+    if here.variant != there.variant {
+        let (here, there) = (here.variant.clone(), there.variant.clone());
+        return Some(Difference { what: "variant of the network", here, there });
     }
-    Ok(())
+    if here.weights != there.weights {
+        let [here, there] = [here, there].map(|of| format!("weights {}", of.weights));
+        return Some(Difference { what: "network", here, there });
+    }
+    let (here, there) = (recipe(here), recipe(there));
+    (here != there).then(|| {
+        let (here, there) = only_differences(&here, &there);
+        Difference { what: "preprocessing", here: here.to_string(), there: there.to_string() }
+    })
 }
 
 /// The preprocessing as JSON where it is such: then neither spaces nor order count.

@@ -68,7 +68,7 @@ pub(super) fn accepted<'a>(dataset: &'a Dataset, journal: &Journal) -> impl Iter
 }
 
 /// What could not be listed and what gave no row, in the order of their paths.
-fn all(dataset: &Dataset, undecoded: &[(usize, String)]) -> Vec<Rejected> {
+pub(super) fn all(dataset: &Dataset, undecoded: &[(usize, String)]) -> Vec<Rejected> {
     let undecoded = undecoded.iter().map(|(candidate, reason)| Rejected {
         path: dataset.candidates[*candidate].path.clone(),
         reason: reason.clone(),

@@ -29,6 +29,8 @@ pub enum Preset {
     /// Of most other networks that learnt ImageNet, torchvision's among them: as [`Preset::Torchvision`], then ImageNet's mean and
     /// deviation instead of -1 to 1.
     Imagenet,
+    /// timm's of networks that were trained with ImageNet's mean and deviation, gluon's port among them: as [`Preset::Timm`] but for the range.
+    TimmImagenet,
 }
 
 /// ImageNet's mean and standard deviation of values from 0 to 1, red, green, blue.
@@ -37,12 +39,14 @@ const IMAGENET_DEVIATION: [f32; 3] = [0.229, 0.224, 0.225];
 
 /// The name is none of the presets.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a preset: choose tf, keras, torchvision, timm, fid, torch-fidelity, clean-fid or imagenet")]
+#[error(
+    "`{0}` is not a preset: choose tf, keras, torchvision, timm, fid, torch-fidelity, clean-fid, imagenet or timm-imagenet"
+)]
 pub struct PresetError(String);
 
 impl Preset {
     /// All presets, in the order they are documented in.
-    pub const ALL: [Preset; 8] = [
+    pub const ALL: [Preset; 9] = [
         Preset::Tf,
         Preset::Keras,
         Preset::Torchvision,
@@ -51,6 +55,7 @@ impl Preset {
         Preset::TorchFidelity,
         Preset::CleanFid,
         Preset::Imagenet,
+        Preset::TimmImagenet,
     ];
 
     /// The lower-case name.
@@ -65,6 +70,7 @@ impl Preset {
             Preset::TorchFidelity => "torch-fidelity",
             Preset::CleanFid => "clean-fid",
             Preset::Imagenet => "imagenet",
+            Preset::TimmImagenet => "timm-imagenet",
         }
     }
 
@@ -75,13 +81,13 @@ impl Preset {
             Preset::Tf => (Fit::Squash, Filter::PillowBilinear, 128.0),
             Preset::Keras => (Fit::Squash, Filter::Interpolate, 127.5),
             Preset::Torchvision | Preset::Imagenet => (Fit::Crop { shorter: 342 }, Filter::PillowBilinear, 127.5),
-            Preset::Timm => (Fit::Crop { shorter: 341 }, Filter::PillowBicubic, 127.5),
+            Preset::Timm | Preset::TimmImagenet => (Fit::Crop { shorter: 341 }, Filter::PillowBicubic, 127.5),
             Preset::Fid => (Fit::Squash, Filter::Interpolate, 127.5),
             Preset::TorchFidelity => (Fit::Squash, Filter::Tf1Bilinear, 128.0),
             Preset::CleanFid => (Fit::Squash, Filter::PillowBicubicFloat, 128.0),
         };
         let normalise = match self {
-            Preset::Imagenet => Normalise {
+            Preset::Imagenet | Preset::TimmImagenet => Normalise {
                 divide: IMAGENET_DEVIATION.map(|deviation| 255.0 * deviation),
                 subtract: std::array::from_fn(|channel| IMAGENET_MEAN[channel] / IMAGENET_DEVIATION[channel]),
             },
