@@ -14,6 +14,7 @@
 //! | [`dataset`] | what to read: files, their classes |
 //! | [`image`] | bytes to pixels: decode, orient, resize, the presets of preprocessing |
 //! | [`inception`] | the network's description, its variants, Keras' numbering, the freeze point |
+//! | [`hub`] | files of the Hugging Face Hub, in the cache that its programs share |
 //! | [`weights`] | the network's numbers, from a file or from the binary itself |
 //! | [`engine`] | interpreters of the description |
 //! | [`pipeline`] | decoding ahead of the network, batches, the journal that a killed run goes on from |
@@ -44,6 +45,7 @@ pub mod fid;
 pub mod finetune;
 pub mod head;
 pub mod history;
+pub mod hub;
 pub mod image;
 pub mod inception;
 pub mod metrics;
@@ -53,6 +55,7 @@ pub mod pipeline;
 mod printable;
 pub mod report;
 pub mod scores;
+mod sha256;
 pub mod tensor_file;
 mod vectorised;
 pub mod weights;

@@ -8,6 +8,7 @@ mod fit_head;
 mod report;
 mod score;
 mod weights;
+mod weights_source;
 
 pub use classifier::ClassifierArgs;
 pub use export::{ExportArgs, ExportFormat};
@@ -20,6 +21,7 @@ pub use fit_head::{ClassWeight, DenseArgs, FitHeadArgs, HeadKind, LogisticArgs};
 pub use report::ReportArgs;
 pub use score::ScoreArgs;
 pub use weights::{ConvertWeightsArgs, InspectWeightsArgs, WeightsCommand, WeightsDtype};
+pub use weights_source::WeightsSource;
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -128,10 +130,11 @@ pub type Background = [u8; 3];
 /// Which network.
 #[derive(Clone, Debug, Args)]
 pub struct BackboneArgs {
-    /// The backbone's weights: safetensors, PyTorch, TorchScript, Keras or ONNX, or a model [default: ImageNet weights of
-    /// 2015-12-05, inside the binary]
-    #[arg(long, value_name = "FILE", value_parser = file)]
-    pub weights: Option<PathBuf>,
+    /// The backbone's weights: a file (safetensors, PyTorch, TorchScript, Keras, ONNX, or a model), a name (tf2015, torchvision,
+    /// timm/tf_in1k, timm/tv_in1k, timm/tf_adv_in1k, timm/gluon_in1k), or a place on the Hugging Face Hub,
+    /// hf:OWNER/REPO[@REVISION][:FILE] [default: tf2015, inside the binary]
+    #[arg(long, value_name = "WEIGHTS")]
+    pub weights: Option<WeightsSource>,
 
     /// The network of --weights, where the file does not say: tf2015, keras or torchvision
     #[arg(long, requires = "weights")]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{BackboneArgs, file};
+use super::{BackboneArgs, WeightsSource};
 use crate::image::Preset;
 use crate::inception::Variant;
 
@@ -20,9 +20,10 @@ pub enum WeightsCommand {
 /// `headstock weights inspect`.
 #[derive(Debug, Args)]
 pub struct InspectWeightsArgs {
-    /// safetensors, PyTorch (.pth, .pt, .ckpt, TorchScript) or Keras (.keras, .weights.h5, .h5)
-    #[arg(value_name = "FILE", value_parser = file)]
-    pub file: PathBuf,
+    /// A file, a name or a place on the Hub, as by --weights: safetensors, PyTorch (.pth, .pt, .ckpt, TorchScript), Keras (.keras,
+    /// .weights.h5, .h5) or ONNX
+    #[arg(value_name = "WEIGHTS")]
+    pub source: WeightsSource,
 
     /// The network, where the file does not say: tf2015, keras or torchvision
     #[arg(long)]
@@ -33,8 +34,8 @@ pub struct InspectWeightsArgs {
 #[derive(Debug, Args)]
 pub struct ConvertWeightsArgs {
     /// What is read, as by --weights
-    #[arg(value_name = "IN", value_parser = file)]
-    pub input: PathBuf,
+    #[arg(value_name = "IN")]
+    pub input: WeightsSource,
 
     /// What is written, safetensors
     #[arg(value_name = "OUT")]

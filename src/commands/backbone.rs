@@ -1,24 +1,24 @@
 //! The network: by the flags that say which, and as a head needs it.
 //!
 //! ```text
-//! --weights ─▶ Backbone ─┬▶ Inception   of the description: every verb
-//!                        └▶ Graph       any other, in ONNX, as it is: extract, score   (feature `onnx`)
+//! --weights ─▶ a file, fetched if need be ─▶ Backbone ─┬▶ Inception   of the description: every verb
+//!                                                      └▶ Graph       any other, in ONNX, as it is: extract, score   (feature `onnx`)
 //! ```
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-#[cfg(feature = "onnx")]
-use anyhow::Context;
-use anyhow::{Error, Result, bail, ensure};
+use anyhow::{Context, Error, Result, bail, ensure};
 use candle_core::Device;
 
+use super::console::Console;
 use super::provenance;
-use crate::cli::{BackboneArgs, Background, ImageArgs};
+use crate::cli::{BackboneArgs, Background, ImageArgs, WeightsSource};
 #[cfg(feature = "onnx")]
 use crate::engine::Graph;
 use crate::engine::{Engine, EngineChoice};
 use crate::head::Head;
+use crate::hub::{Hub, Location};
 use crate::image::{Preprocess, Preset};
 use crate::inception::{FEATURES, Network, Variant};
 use crate::onnx::OnnxError;
@@ -99,15 +99,56 @@ impl Backbone {
 
 /// The backbone that the flags ask for, be it of any kind.
 pub(super) fn open(args: &BackboneArgs) -> Result<Backbone> {
-    match (&args.weights, &args.onnx_output) {
-        (Some(path), Some(output)) => graph(path, Some(output)),
-        (Some(path), None) => match Weights::from_file(path, args.variant) {
-            Ok(weights) => Ok(Backbone::Inception(weights)),
-            Err(WeightsError::Onnx(OnnxError::Departure { .. })) if cfg!(feature = "onnx") => graph(path, None),
-            Err(error) => Err(unusable(error, path)),
-        },
-        (None, _) => Ok(Backbone::Inception(Weights::embedded()?)),
+    let Some(located) = located(args.weights.as_ref())? else {
+        return Ok(Backbone::Inception(Weights::embedded()?));
+    };
+    let path = &located.path;
+    if let Some(output) = &args.onnx_output {
+        return graph(path, Some(output));
     }
+    match Weights::from_file(path, args.variant) {
+        Ok(weights) => Ok(Backbone::Inception(located.with_preprocess(weights)?)),
+        Err(WeightsError::Onnx(OnnxError::Departure { .. })) if cfg!(feature = "onnx") => graph(path, None),
+        Err(error) => Err(unusable(error, path)),
+    }
+}
+
+/// A file of weights on this machine, and what is known of it beside what it says itself.
+pub(super) struct Located {
+    pub(super) path: PathBuf,
+    /// The preprocessing that goes with its name.
+    pub(super) preset: Option<Preset>,
+}
+
+impl Located {
+    /// The preprocessing that goes with the name, where the file says none.
+    fn with_preprocess(&self, weights: Weights) -> Result<Weights> {
+        let json = self.preset.map(|preset| provenance::preprocess_json(&preset.preprocess(), WHITE)).transpose()?;
+        Ok(match json {
+            Some(json) => weights.or_preprocess(|| json.to_string()),
+            None => weights,
+        })
+    }
+}
+
+/// The file that a source of weights means, fetched if need be; none for the weights inside the binary.
+pub(super) fn located(source: Option<&WeightsSource>) -> Result<Option<Located>> {
+    let fetched = |location: &Location| -> Result<PathBuf> {
+        let hub = Hub::from_env(Console::of_process().is_terminal())?;
+        hub.fetch(location).with_context(|| format!("{location} cannot be had"))
+    };
+    Ok(match source {
+        None => None,
+        Some(WeightsSource::File(path)) => Some(Located { path: path.clone(), preset: None }),
+        Some(WeightsSource::Published(published)) => match &published.place {
+            None => None,
+            Some(place) => {
+                let path = fetched(&Location::of_file(place.repository, place.file))?;
+                Some(Located { path, preset: Some(published.preset) })
+            }
+        },
+        Some(WeightsSource::Hub(location)) => Some(Located { path: fetched(location)?, preset: None }),
+    })
 }
 
 /// A graph that is run as it is.
@@ -133,10 +174,9 @@ fn unusable(error: impl Into<Error>, path: &Path) -> Error {
 
 /// The weights that the flags ask for, of an Inception-v3.
 pub(super) fn weights(args: &BackboneArgs) -> Result<Weights> {
-    match &args.weights {
-        Some(path) => Weights::from_file(path, args.variant).map_err(|error| unusable(error, path)),
-        None => Ok(Weights::embedded()?),
-    }
+    let Some(located) = located(args.weights.as_ref())? else { return Ok(Weights::embedded()?) };
+    let path = &located.path;
+    located.with_preprocess(Weights::from_file(path, args.variant).map_err(|error| unusable(error, path))?)
 }
 
 /// The preprocessing, and the colour under transparent images, that the flags ask for; where they do not say, as the weights were
@@ -182,8 +222,11 @@ pub(super) struct OfHead<T> {
 /// The backbone that the flags ask for, held to the one that the head was fitted with, and the head's preprocessing.
 pub(super) fn of_head(head: &Head, args: &BackboneArgs) -> Result<OfHead<Backbone>> {
     let (preprocess, background) = provenance::preprocess(&head.provenance)?;
-    let backbone = match (head.provenance.variant.strip_prefix(GRAPH), &args.weights) {
-        (Some(output), Some(path)) => graph(path, Some(output))?,
+    // A head on a graph says which of its outputs it is on.
+    let backbone = match head.provenance.variant.strip_prefix(GRAPH) {
+        Some(output) if args.weights.is_some() => {
+            open(&BackboneArgs { onnx_output: Some(output.to_owned()), ..args.clone() })?
+        }
         _ => open(args)?,
     };
     let of_run = provenance::of_run(backbone.sha256(), backbone.variant(), &preprocess, background)?;

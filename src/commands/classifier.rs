@@ -8,7 +8,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::{backbone, provenance};
-use crate::cli::{BackboneArgs, ClassifierArgs};
+use crate::cli::{BackboneArgs, ClassifierArgs, WeightsSource};
 use crate::head::{Head, Linear, Model};
 use crate::image::Preset;
 use crate::inception::FEATURES;
@@ -41,7 +41,10 @@ impl Classifier {
     /// The classifier that the network was trained with, as a head: what it says of ImageNet's classes.
     pub(super) fn of_imagenet(backbone: &BackboneArgs, preset: Option<Preset>) -> Result<Self> {
         let weights = backbone::weights(backbone)?;
-        let path = backbone.weights.clone().unwrap_or_else(|| "the embedded weights".into());
+        let path: PathBuf = match &backbone.weights {
+            Some(source) => source.to_string().into(),
+            None => "the embedded weights".into(),
+        };
         let classifier = weights.classifier().with_context(|| {
             format!(
                 "{} holds no classifier of ImageNet: give one that does by --weights, such as torchvision's or timm's checkpoint, or \
@@ -76,7 +79,11 @@ impl Classifier {
             path: path.to_owned(),
             sha256: head.provenance.weights.clone(),
             head,
-            backbone: BackboneArgs { weights: Some(path.to_owned()), variant: None, onnx_output: None },
+            backbone: BackboneArgs {
+                weights: Some(WeightsSource::File(path.to_owned())),
+                variant: None,
+                onnx_output: None,
+            },
             remedy: format!("extract them by --weights {} and nothing else said", path.display()),
         })
     }

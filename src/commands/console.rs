@@ -1,8 +1,11 @@
 //! The one printer: everything that is no result goes through here to stderr.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::printable::printable;
+
+static QUIET: AtomicBool = AtomicBool::new(false);
 
 /// stderr, or nothing with `--quiet`.
 #[derive(Clone, Copy, Debug)]
@@ -11,8 +14,15 @@ pub(super) struct Console {
 }
 
 impl Console {
-    pub(super) const fn new(quiet: bool) -> Self {
+    /// The process has one: this becomes it.
+    pub(super) fn new(quiet: bool) -> Self {
+        QUIET.store(quiet, Ordering::Relaxed);
         Self { quiet }
+    }
+
+    /// The process's, for what is fetched on the way to something else.
+    pub(super) fn of_process() -> Self {
+        Self { quiet: QUIET.load(Ordering::Relaxed) }
     }
 
     pub(super) fn is_terminal(self) -> bool {

@@ -8,14 +8,18 @@ use super::backbone::{self, OfHead};
 use super::classifier::Classifier;
 use super::console::Console;
 use super::{End, image_run, write_json};
-use crate::cli::{ExportArgs, ExportFormat};
+use crate::cli::{ExportArgs, ExportFormat, WeightsSource};
 use crate::counts::count;
 use crate::export;
 use crate::inception::Variant;
 
 pub(super) fn run(args: &ExportArgs, console: Console) -> Result<End> {
     let out = args.out.clone().unwrap_or_else(|| PathBuf::from(default_name(args.to)));
-    let read = [args.classifier.head.as_ref(), args.classifier.model.as_ref(), args.backbone.weights.as_ref()];
+    let read = [
+        args.classifier.head.as_deref(),
+        args.classifier.model.as_deref(),
+        args.backbone.weights.as_ref().and_then(WeightsSource::path),
+    ];
     image_run::require_places(&read, &[("--out", Some(&out))])?;
     let Classifier { head, backbone, .. } = Classifier::open(&args.classifier, &args.backbone)?;
     if args.to == ExportFormat::HeadJson {

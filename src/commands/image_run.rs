@@ -61,9 +61,9 @@ pub(super) fn require_place(flag: &str, path: &Path) -> Result<()> {
 }
 
 /// Refuses what is written, by its flag, where there is no place for it, or where it is a file that the run reads or writes already.
-pub(super) fn require_places(read: &[Option<&PathBuf>], written: &[(&str, Option<&PathBuf>)]) -> Result<()> {
+pub(super) fn require_places(read: &[Option<&Path>], written: &[(&str, Option<&PathBuf>)]) -> Result<()> {
     let is_same = |a: &Path, b: &Path| a == b || same_file::is_same_file(a, b).unwrap_or(false);
-    let mut taken: Vec<&PathBuf> = read.iter().copied().flatten().collect();
+    let mut taken: Vec<&Path> = read.iter().copied().flatten().collect();
     for &(flag, path) in written {
         let Some(path) = path else { continue };
         require_place(flag, path)?;

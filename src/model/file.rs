@@ -1,19 +1,18 @@
 //! The file, written and read.
 
-use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::Path;
 
 use candle_core::Tensor;
 use safetensors::Dtype;
-use sha2::{Digest, Sha256};
 
 use super::ModelFile;
 use crate::embeddings::Provenance;
 use crate::head::{Head, HeadTensor};
 use crate::inception::Network;
+use crate::sha256;
 use crate::tensor_file::{Entry, Fault, ReadError, TensorFile, write_header};
-use crate::weights::{Weights, expected_tensors, hex};
+use crate::weights::{Weights, expected_tensors};
 use crate::whole_file::{WriteError, write_whole};
 
 /// The name of the format and its version, as it stands in the metadata.
@@ -21,9 +20,6 @@ pub const FORMAT: &str = "headstock.model/1";
 
 /// What the names of the head's tensors begin with.
 const HEAD: &str = "head.";
-
-/// Bytes that are hashed at a time.
-const PIECE: usize = 64 << 10;
 
 impl ModelFile {
     /// Reads the head of a model, and hashes the file.
@@ -67,24 +63,11 @@ fn read(path: &Path) -> Result<ModelFile, Fault> {
     let mut file = TensorFile::open(path, FORMAT)?;
     let text = |key| file.text(key).map(str::to_owned);
     let provenance = Provenance {
-        weights: sha256(path).map_err(|source| ("it cannot be read".to_owned(), Some(source)))?,
+        weights: sha256::of_file(path).map_err(|source| ("it cannot be read".to_owned(), Some(source)))?,
         variant: text("variant")?,
         preprocess: text("preprocess")?,
         version: text("version")?,
     };
     let start_weights = text("start_weights")?;
     Ok(ModelFile { head: Head::read_from(&mut file, HEAD, provenance)?, start_weights })
-}
-
-/// Of a whole file, as `sha256sum` prints it.
-fn sha256(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
-    let mut digest = Sha256::new();
-    let mut piece = vec![0; PIECE];
-    loop {
-        match file.read(&mut piece)? {
-            0 => return Ok(hex(&digest.finalize())),
-            len => digest.update(&piece[..len]),
-        }
-    }
 }

@@ -32,6 +32,7 @@ mod error;
 mod fold;
 mod held;
 mod naming;
+mod published;
 mod read;
 mod replaced;
 mod report;
@@ -42,6 +43,7 @@ pub use classifier::Classifier;
 pub use error::{Mismatch, Misshaped, WeightsError};
 pub use fold::Folded;
 pub use naming::Names;
+pub use published::{PUBLISHED, Place, Published};
 pub use report::Report;
 pub use write::Precision;
 
@@ -102,6 +104,13 @@ impl Weights {
     #[must_use]
     pub const fn classifier(&self) -> Option<&Classifier> {
         self.classifier.as_ref()
+    }
+
+    /// These weights with a preprocessing, JSON, where their file said none.
+    #[must_use]
+    pub fn or_preprocess(mut self, json: impl FnOnce() -> String) -> Self {
+        self.preprocess.get_or_insert_with(json);
+        self
     }
 
     /// A tensor by its name in files, `Mixed_5b.branch1x1.bn.bias`.

@@ -64,7 +64,7 @@ pub(super) fn run(args: &FidArgs, console: Console) -> Result<End> {
 
 /// An error before the work rather than after it.
 fn require_places(args: &FidArgs, read: &[&PathBuf]) -> Result<()> {
-    let read: Vec<_> = read.iter().map(|path| Some(*path)).collect();
+    let read: Vec<_> = read.iter().map(|path| Some(path.as_path())).collect();
     let written = [("--metrics", args.metrics.as_ref()), ("--save-stats", args.save_stats.as_ref())];
     image_run::require_places(&read, &written)
 }

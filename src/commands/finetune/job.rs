@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::split;
-use crate::cli::{BatchNormKind, ClassWeight, FinetuneArgs, OptimizerKind, ScheduleKind};
+use crate::cli::{BatchNormKind, ClassWeight, FinetuneArgs, OptimizerKind, ScheduleKind, WeightsSource};
 use crate::commands::console::Console;
 use crate::commands::{backbone, image_run};
 use crate::counts::count;
@@ -202,6 +202,6 @@ fn params(args: &FinetuneArgs) -> TrainingParams {
 
 /// Refuses what is written where there is no place for it, or where another file of the run is.
 pub(super) fn require_places(args: &FinetuneArgs) -> Result<()> {
-    let read = [Some(&args.head), args.backbone.weights.as_ref()];
+    let read = [Some(args.head.as_path()), args.backbone.weights.as_ref().and_then(WeightsSource::path)];
     image_run::require_places(&read, &[("--out", Some(&args.out)), ("--metrics", args.metrics.as_ref())])
 }

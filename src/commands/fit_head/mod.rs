@@ -126,7 +126,7 @@ fn lesson(args: &FitHeadArgs, all: &Labelled, learnt_from: &[usize], console: Co
 
 /// An error before the work rather than after it: what is written has a place, and it is no other file's.
 fn require_places(args: &FitHeadArgs) -> Result<()> {
-    let read = [Some(&args.embeddings), args.test.as_ref()];
+    let read = [Some(args.embeddings.as_path()), args.test.as_deref()];
     image_run::require_places(&read, &[("--out", Some(&args.out)), ("--metrics", args.metrics.as_ref())])
 }
 

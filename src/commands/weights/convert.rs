@@ -9,7 +9,7 @@ use crate::image::Preset;
 use crate::weights::Precision;
 
 pub(super) fn run(args: &ConvertWeightsArgs, console: Console) -> Result<End> {
-    image_run::require_places(&[Some(&args.input)], &[("OUT", Some(&args.out))])?;
+    image_run::require_places(&[args.input.path()], &[("OUT", Some(&args.out))])?;
     let weights = backbone::weights(&args.backbone())?;
     let told = args.preprocess.map(Preset::preprocess);
     let told = told.map(|preprocess| provenance::preprocess_json(&preprocess, backbone::WHITE)).transpose()?;
@@ -20,7 +20,7 @@ pub(super) fn run(args: &ConvertWeightsArgs, console: Console) -> Result<End> {
     };
     weights
         .write(&args.out, precision, preprocess.as_deref())
-        .with_context(|| format!("{} cannot be converted", args.input.display()))?;
+        .with_context(|| format!("{} cannot be converted", args.input))?;
     let classifier = weights
         .classifier()
         .map_or(String::new(), |classifier| format!(", with the classifier of {} outputs", classifier.outputs()));

@@ -6,9 +6,10 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use crate::cli::InspectWeightsArgs;
-use crate::commands::backbone::default_preset;
+use crate::commands::backbone::{self, default_preset};
 use crate::commands::{End, to_stdout};
 use crate::counts::count;
+use crate::image::Preset;
 use crate::printable::printable;
 use crate::weights::{Mismatch, Report};
 
@@ -16,13 +17,15 @@ use crate::weights::{Mismatch, Report};
 const NAMED: usize = 12;
 
 pub(super) fn run(args: &InspectWeightsArgs) -> Result<End> {
-    let report = Report::of_file(&args.file, args.variant)
-        .with_context(|| format!("{} cannot be used as weights", args.file.display()))?;
-    to_stdout(|out| print(&report, out))?;
+    let located = backbone::located(Some(&args.source))?;
+    let located = located.context("tf2015 is inside this binary; give a file, another name or a place on the Hub")?;
+    let report = Report::of_file(&located.path, args.variant)
+        .with_context(|| format!("{} cannot be used as weights", args.source))?;
+    to_stdout(|out| print(&report, located.preset, out))?;
     Ok(End::Done)
 }
 
-fn print(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+fn print(report: &Report, by_name: Option<Preset>, out: &mut dyn Write) -> io::Result<()> {
     let Mismatch { missing, unknown, misshaped } = &report.mismatch;
     let variant = report
         .variant
@@ -32,7 +35,7 @@ fn print(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "sha256        {}", report.sha256)?;
     writeln!(out, "names         {}", report.names)?;
     writeln!(out, "variant       {variant}")?;
-    writeln!(out, "preprocess    {}", preprocess(report))?;
+    writeln!(out, "preprocess    {}", preprocess(report, by_name))?;
     writeln!(out, "numbers       {}", if numbers.is_empty() { "none".to_owned() } else { numbers.join(", ") })?;
     writeln!(out, "classifier    {}", classifier(report))?;
     writeln!(out)?;
@@ -54,16 +57,19 @@ fn print(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-/// The file's own, by its name, or what goes with the variant.
-fn preprocess(report: &Report) -> String {
+/// The file's own, by its name, or what goes with the checkpoint's name, or with the variant.
+fn preprocess(report: &Report, by_name: Option<Preset>) -> String {
     let own = report.preprocess.as_deref().map(|json| {
         let preset = serde_json::from_str(json).ok().and_then(|json: Value| Some(json["preset"].as_str()?.to_owned()));
         printable(&preset.unwrap_or_else(|| json.to_owned()))
     });
-    match (own, report.variant) {
-        (Some(own), _) => format!("{own}, the file says"),
-        (None, Some(variant)) => format!("{}, by the variant; --preprocess says another", default_preset(variant)),
-        (None, None) => "not told".to_owned(),
+    match (own, by_name, report.variant) {
+        (Some(own), ..) => format!("{own}, the file says"),
+        (None, Some(preset), _) => format!("{preset}, by the name; --preprocess says another"),
+        (None, None, Some(variant)) => {
+            format!("{}, by the variant; --preprocess says another", default_preset(variant))
+        }
+        (None, None, None) => "not told".to_owned(),
     }
 }
 
