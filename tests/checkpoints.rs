@@ -216,13 +216,13 @@ fn weights_of_tensors_in_memory_are_those_of_a_file() {
     for (name, shape) in [("fc.weight", vec![1008, 2048]), ("fc.bias", vec![1008])] {
         tensors.insert(name.to_owned(), (shape.clone(), periodic(name, &shape)));
     }
-    let weights = Weights::from_tensors(Variant::Tf2015, "0".to_owned(), None, &tensors).unwrap();
+    let weights = Weights::from_tensors(Variant::Tf2015, "0".to_owned(), None, tensors.clone()).unwrap();
     require_numbers(&weights, false, as_it_is);
     assert_eq!((weights.sha256(), weights.classifier().unwrap().outputs()), ("0", 1008));
 
     tensors.get_mut("Mixed_5b.branch1x1.bn.bias").unwrap().1.pop();
     tensors.remove("Mixed_7c.branch1x1.bn.bias");
-    let error = Weights::from_tensors(Variant::Tf2015, "0".to_owned(), None, &tensors).unwrap_err().to_string();
+    let error = Weights::from_tensors(Variant::Tf2015, "0".to_owned(), None, tensors).unwrap_err().to_string();
     for part in ["Mixed_5b.branch1x1.bn.bias", "1 missing", "Mixed_7c.branch1x1.bn.bias"] {
         assert!(error.contains(part), "{error}");
     }

@@ -150,7 +150,9 @@ fn imagenet_without_a_classifier_says_where_one_is_to_be_had() {
     let out = folder.path().join("scores.csv");
     let images = images.path().to_str().unwrap();
     let said = stderr_of_failure(&["score", "--imagenet", "--images", images, "--out", out.to_str().unwrap()]);
-    assert!(said.contains("holds no classifier") && said.contains("--weights"), "{said}");
+    assert!(said.contains("no classifier of ImageNet in the embedded weights") && said.contains("--weights"), "{said}");
     let said = stderr_of_failure(&["score", "--imagenet", "--head", "Cargo.toml", "--images", images]);
+    assert!(said.contains("cannot be used with"), "{said}");
+    let said = stderr_of_failure(&["score", "--preprocess", "tf", "--head", "Cargo.toml", "--images", images]);
     assert!(said.contains("cannot be used with"), "{said}");
 }

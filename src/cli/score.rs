@@ -22,7 +22,7 @@ pub struct ScoreArgs {
     pub imagenet: bool,
 
     /// How images become the network's input, with --imagenet: tf, keras, torchvision, timm or fid [default: by the weights]
-    #[arg(long, value_name = "PRESET", requires = "imagenet")]
+    #[arg(long, value_name = "PRESET", requires = "imagenet", conflicts_with_all = ["head", "model"])]
     pub preprocess: Option<Preset>,
 
     /// The folder of images

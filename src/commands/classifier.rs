@@ -47,8 +47,8 @@ impl Classifier {
         };
         let classifier = weights.classifier().with_context(|| {
             format!(
-                "{} holds no classifier of ImageNet: give one that does by --weights, such as torchvision's or timm's checkpoint, or \
-                 Keras' with its top",
+                "there is no classifier of ImageNet in {}: give a file that holds one by --weights, such as torchvision's or timm's \
+                 checkpoint, or Keras' with its top",
                 path.display()
             )
         })?;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::checkpoint::FormatError;
 use crate::inception::Variant;
 use crate::onnx::OnnxError;
+use crate::printable::{printable, shortened};
 
 /// Why weights could not be had, or not be changed.
 #[derive(Debug, thiserror::Error)]
@@ -25,7 +26,7 @@ pub enum WeightsError {
     #[error(transparent)]
     Onnx(#[from] OnnxError),
     /// The tensors are those of something else.
-    #[error("it holds no Inception-v3: {tensors} tensors, and none by a name that torchvision, timm, pytorch-fid or Keras give to its layers{}", example(.first))]
+    #[error("it holds no Inception-v3: {tensors} tensors, and none by a name that torchvision, timm, pytorch-fid or Keras give to its layers{}", example(.first.as_deref()))]
     OtherNetwork {
         /// How many there are.
         tensors: usize,
@@ -64,9 +65,8 @@ pub enum WeightsError {
     Candle(#[from] candle_core::Error),
 }
 
-fn example(first: &Option<String>) -> String {
-    use crate::printable::{printable, shortened};
-    first.as_ref().map_or_else(String::new, |name| format!(" (one is `{}`)", printable(&shortened(name))))
+fn example(first: Option<&str>) -> String {
+    first.map_or_else(String::new, |name| format!(" (one is `{}`)", printable(&shortened(name))))
 }
 
 /// How the tensors of a file differ from those the network needs.

@@ -41,7 +41,7 @@ impl Weights {
             tensors.insert("fc.weight".to_owned(), (vec![outputs, FEATURES], weight));
             tensors.insert("fc.bias".to_owned(), (vec![outputs], bias));
         }
-        Self::from_tensors(graph.variant, graph.sha256, graph.preprocess, &tensors)
+        Self::from_tensors(graph.variant, graph.sha256, graph.preprocess, tensors)
     }
 
     /// Reads the bytes of such a file.
@@ -67,9 +67,10 @@ impl Weights {
         variant: Variant,
         sha256: String,
         preprocess: Option<String>,
-        tensors: &BTreeMap<String, (Vec<usize>, Vec<f32>)>,
+        tensors: impl IntoIterator<Item = (String, (Vec<usize>, Vec<f32>))>,
     ) -> Result<Self, WeightsError> {
         let network = Network::new(variant);
+        let tensors: BTreeMap<String, (Vec<usize>, Vec<f32>)> = tensors.into_iter().collect();
         let candidates = tensors.iter().map(|(name, (shape, numbers))| {
             let is_read = numbers.len() == shape.iter().product::<usize>();
             let shown = format!("{} numbers as F32 {shape:?}", numbers.len());
@@ -183,13 +184,11 @@ fn gather(
     if held.mismatch != Mismatch::default() {
         return Err(WeightsError::Mismatch { variant, mismatch: held.mismatch.clone() });
     }
-    let needed = |name: String| match tensor(&name) {
-        Some(tensor) => tensor,
-        None => {
-            let mismatch = Mismatch { missing: vec![name], ..Mismatch::default() };
-            Err(WeightsError::Mismatch { variant, mismatch })
-        }
+    let absent = |name: String| {
+        let mismatch = Mismatch { missing: vec![name], ..Mismatch::default() };
+        Err(WeightsError::Mismatch { variant, mismatch })
     };
+    let needed = |name: String| tensor(&name).unwrap_or_else(|| absent(name));
     let nodes: Vec<_> = network.convolutions().collect();
     let convolutions = nodes.into_par_iter().map(|(node, convolution)| {
         let part = |part: &str| format!("{}.{part}", node.name);

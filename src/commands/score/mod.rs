@@ -47,9 +47,10 @@ use source::{Network, Rows, Source};
 pub(super) fn run(args: &ScoreArgs, console: Console) -> Result<End> {
     image_run::require_place("--out", &args.out)?;
     image_run::use_threads(args.run.threads)?;
-    let classifier = match args.imagenet {
-        true => Classifier::of_imagenet(&args.backbone, args.preprocess)?,
-        false => Classifier::open(&args.classifier, &args.backbone)?,
+    let classifier = if args.imagenet {
+        Classifier::of_imagenet(&args.backbone, args.preprocess)?
+    } else {
+        Classifier::open(&args.classifier, &args.backbone)?
     };
     judge::require_telling_names(&classifier, args)?;
     let source = Source::open(args, &classifier)?;

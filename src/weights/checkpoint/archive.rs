@@ -1,6 +1,6 @@
 //! Zip archives: PyTorch's, with a pickle and a member for each storage, and Keras', with an HDF5 file.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io::{Cursor, Read};
 
@@ -13,7 +13,7 @@ use super::{Bytes, Checkpoint, Container, FormatError, damaged, keras, torch};
 const INFLATED: usize = 16;
 
 /// What may be inflated whatever the length.
-const SMALL: usize = 1 << 20;
+const SMALL: usize = 64 << 10;
 
 /// Looks through an archive: which one it is shows by its members.
 pub(super) fn open<'a>(bytes: &Bytes<'a>) -> Result<Checkpoint<'a>, FormatError> {
@@ -30,6 +30,7 @@ pub(super) fn open<'a>(bytes: &Bytes<'a>) -> Result<Checkpoint<'a>, FormatError>
 /// The members of an archive, by name.
 pub(super) struct Archive<'a> {
     bytes: Bytes<'a>,
+    list: RefCell<ZipArchive<Cursor<Bytes<'a>>>>,
     members: HashMap<String, Member>,
     /// Bytes that may still be inflated.
     room: Cell<usize>,
@@ -49,7 +50,7 @@ struct Member {
 impl<'a> Archive<'a> {
     fn open(bytes: &Bytes<'a>) -> Result<Self, FormatError> {
         let wrong = |error: zip::result::ZipError| damaged(Container::Torch, format!("as a zip archive: {error}"));
-        let mut list = ZipArchive::new(Cursor::new(&**bytes)).map_err(wrong)?;
+        let mut list = ZipArchive::new(Cursor::new(bytes.clone())).map_err(wrong)?;
         let mut members = HashMap::new();
         for index in 0..list.len() {
             let file = list.by_index_raw(index).map_err(wrong)?;
@@ -68,7 +69,7 @@ impl<'a> Archive<'a> {
             }
         }
         let room = bytes.len().saturating_mul(INFLATED).saturating_add(SMALL);
-        Ok(Self { bytes: bytes.clone(), members, room: Cell::new(room) })
+        Ok(Self { bytes: bytes.clone(), list: list.into(), members, room: room.into() })
     }
 
     /// The folder, with its slash, of the uppermost member of this name.
@@ -100,7 +101,7 @@ impl<'a> Archive<'a> {
     fn inflate(&self, member: &Member) -> Result<Bytes<'a>, String> {
         let room = self.room.get().checked_sub(member.inflated_len).ok_or("it would swell to many times the file")?;
         self.room.set(room);
-        let mut list = ZipArchive::new(Cursor::new(&*self.bytes)).map_err(|error| error.to_string())?;
+        let mut list = self.list.borrow_mut();
         let file = list.by_index(member.index).map_err(|error| error.to_string())?;
         let mut inflated = Vec::new();
         file.take(member.inflated_len as u64).read_to_end(&mut inflated).map_err(|error| error.to_string())?;

@@ -50,14 +50,9 @@ impl<'a> StoredTensor<'a> {
         let last = shape.iter().zip(&strides).try_fold(0_usize, |place, (&len, &stride)| {
             place.checked_add(len.saturating_sub(1).checked_mul(stride)?)
         })?;
-        let is_empty = shape.contains(&0);
-        let fits = |size: usize| is_empty || last.checked_add(1).and_then(|n| n.checked_mul(size)) <= Some(bytes.len());
-        (is_empty || number.size().is_none_or(|size| last < bytes.len() / size && fits(size))).then_some(Self {
-            number,
-            shape,
-            strides,
-            place: Place::Bytes(bytes),
-        })
+        let fits = |size: usize| shape.contains(&0) || last < bytes.len() / size;
+        let fits = number.size().is_none_or(fits);
+        fits.then_some(Self { number, shape, strides, place: Place::Bytes(bytes) })
     }
 
     /// A dataset of an HDF5 file, which is little-endian once it is read.

@@ -30,16 +30,12 @@ impl<'n> Place<'n> {
     fn of(name: &'n str) -> Option<Self> {
         let (path, variable) = name.rsplit_once('/')?;
         let scope_and_layer = |path: &'n str| path.rsplit_once('/').unwrap_or(("", path));
-        match path.strip_suffix("/vars") {
-            Some(path) => {
-                let (scope, layer) = scope_and_layer(path);
-                Some(Self { scope, layer, variable })
-            }
-            None => {
-                let (_, layer) = scope_and_layer(path);
-                Some(Self { scope: "", layer, variable: variable.strip_suffix(":0").unwrap_or(variable) })
-            }
+        if let Some(path) = path.strip_suffix("/vars") {
+            let (scope, layer) = scope_and_layer(path);
+            return Some(Self { scope, layer, variable });
         }
+        let (_, layer) = scope_and_layer(path);
+        Some(Self { scope: "", layer, variable: variable.strip_suffix(":0").unwrap_or(variable) })
     }
 
     /// The class and the running number, 0 where there is none.
@@ -60,12 +56,12 @@ impl<'n> Place<'n> {
 type Variables<'n, 'a> = BTreeMap<&'n str, (&'n str, &'n StoredTensor<'a>)>;
 
 /// The tensors under torchvision's names, their axes turned; none where there are not as many layers as Inception-v3 has.
-pub(super) fn rename<'a>(network: &Network, tensors: BTreeMap<String, StoredTensor<'a>>) -> Option<Named<'a>> {
+pub(super) fn rename<'a>(network: &Network, tensors: &BTreeMap<String, StoredTensor<'a>>) -> Option<Named<'a>> {
     let mut classes: BTreeMap<(&str, &str), BTreeMap<usize, Variables<'_, 'a>>> = BTreeMap::new();
     let mut dense: BTreeMap<(&str, &str), Variables<'_, 'a>> = BTreeMap::new();
     let mut beyond = Vec::new();
     let mut numbered = false;
-    for (name, tensor) in &tensors {
+    for (name, tensor) in tensors {
         let Some(place) = Place::of(name) else {
             beyond.push(name.clone());
             continue;

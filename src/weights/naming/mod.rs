@@ -75,8 +75,8 @@ pub(super) struct Named<'a> {
 pub(super) fn canonical(tensors: BTreeMap<String, StoredTensor<'_>>) -> Option<Named<'_>> {
     // Names are the same for all variants.
     let network = Network::new(Variant::Torchvision);
-    match tables::best(&network, tensors.keys()) {
+    match tables::best(&network, &tensors) {
         Some(table) => Some(table.rename(tensors)),
-        None => keras::rename(&network, tensors),
+        None => keras::rename(&network, &tensors),
     }
 }

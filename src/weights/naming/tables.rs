@@ -18,7 +18,7 @@ pub(super) struct Table {
 }
 
 /// The table that knows the most names of a file, each behind the same prefix.
-pub(super) fn best<'n>(network: &Network, names: impl Iterator<Item = &'n String> + Clone) -> Option<Table> {
+pub(super) fn best(network: &Network, tensors: &BTreeMap<String, StoredTensor<'_>>) -> Option<Table> {
     let all = [
         (Names::Torchvision, torchvision(network)),
         (Names::PytorchFid, pytorch_fid(network)),
@@ -26,7 +26,7 @@ pub(super) fn best<'n>(network: &Network, names: impl Iterator<Item = &'n String
     ];
     let found = all.into_iter().filter_map(|(table, canonical)| {
         let mut known: BTreeMap<&str, usize> = BTreeMap::new();
-        for name in names.clone() {
+        for name in tensors.keys() {
             let starts = std::iter::once(0).chain(name.match_indices('.').map(|(dot, _)| dot + 1));
             for start in starts.filter(|&start| canonical.contains_key(&name[start..])) {
                 *known.entry(&name[..start]).or_default() += 1;

@@ -13,6 +13,7 @@
 //! memory however deep it is on paper, and what a byte of a pickle takes is bounded: a value, and an entry of the stack and the memo.
 
 mod machine;
+mod stack;
 mod stream;
 mod value;
 

@@ -22,7 +22,7 @@ pub(in super::super) fn open<'a>(bytes: &Bytes<'a>) -> Result<Checkpoint<'a>, Fo
     let storages = storages(bytes, begin, &values, keys_of(&keys, list)?)?;
 
     let mut tensors = BTreeMap::new();
-    for (name, record) in tensors::collect(&values, tree)? {
+    for (name, record) in tensors::collect(&values, tree) {
         let storage = storages.get(record.storage.key);
         let tensor = storage.and_then(|storage| stored(&record, storage)).ok_or_else(|| beyond(CONTAINER, &name))?;
         tensors.insert(name, tensor);

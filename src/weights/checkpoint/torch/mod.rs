@@ -12,7 +12,8 @@ mod tensors;
 
 pub(super) use legacy::open as open_legacy;
 
-use std::collections::BTreeMap;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 
 use super::archive::Archive;
 use super::pickle::{self, PickleError};
@@ -31,10 +32,17 @@ pub(super) fn open_archive<'a>(archive: &Archive<'a>, root: &str) -> Result<Chec
     let allowed = if is_script { is_allowed_in_script } else { is_allowed };
     let (values, tree, _) = pickle::read(&pickle, allowed)?;
     let mut tensors = BTreeMap::new();
-    for (name, record) in tensors::collect(&values, tree)? {
-        let storage = member(&format!("data/{}", record.storage.key))?;
-        let storage = storage.ok_or_else(|| damaged(container, format!("`{name}` has no numbers")))?;
-        let tensor = stored(&record, &storage).ok_or_else(|| beyond(container, &name))?;
+    // Tensors may share a storage.
+    let mut storages: HashMap<&str, Bytes<'a>> = HashMap::new();
+    for (name, record) in tensors::collect(&values, tree) {
+        let storage = match storages.entry(record.storage.key) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => {
+                let storage = member(&format!("data/{}", record.storage.key))?;
+                new.insert(storage.ok_or_else(|| damaged(container, format!("`{name}` has no numbers")))?)
+            }
+        };
+        let tensor = stored(&record, storage).ok_or_else(|| beyond(container, &name))?;
         tensors.insert(name, tensor);
     }
     Ok(Checkpoint::without_metadata(container, tensors))

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::weights::checkpoint::Number;
-use crate::weights::checkpoint::pickle::{Id, PickleError, Value, Values};
+use crate::weights::checkpoint::pickle::{Id, Value, Values};
 
 /// A tensor as a pickle describes it.
 pub(super) struct TensorRecord<'p> {
@@ -72,7 +72,7 @@ fn storage_type(name: &str) -> Option<(Number, usize)> {
 
 /// All tensors in the dictionaries and objects below `root`. The names are the keys on the way, with points between, as
 /// `state_dict` makes them. A dictionary that is there twice is entered once.
-pub(super) fn collect<'p>(values: &Values<'p>, root: Id) -> Result<Vec<(String, TensorRecord<'p>)>, PickleError> {
+pub(super) fn collect<'p>(values: &Values<'p>, root: Id) -> Vec<(String, TensorRecord<'p>)> {
     let mut tensors = Vec::new();
     let mut entered = HashSet::new();
     let mut ahead = vec![(root, String::new(), 0)];
@@ -106,7 +106,7 @@ pub(super) fn collect<'p>(values: &Values<'p>, root: Id) -> Result<Vec<(String, 
             }
         }
     }
-    Ok(tensors)
+    tensors
 }
 
 /// The tensor that a call makes; none where it makes something else.
