@@ -1,4 +1,5 @@
 //! One file from a stranger, and what every reader promises of it: no panic, no allocation longer than it, its name in the error.
+#![allow(dead_code, reason = "each target is a crate of its own and uses a part")]
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -29,7 +30,6 @@ pub fn read<T>(bytes: &[u8], reader: impl Fn(&Path) -> Result<T, ReadError>) {
 }
 
 /// Reads the bytes as they are, of a kind of file whose bytes may take so many times their length: those of a pickle become values.
-#[allow(dead_code, reason = "each target is a crate of its own and uses a part")]
 pub fn read_swelling<T>(bytes: &[u8], times: usize, reader: impl Fn(&Path) -> Result<T, ReadError>) {
     hold(bytes, times, &reader);
 }
