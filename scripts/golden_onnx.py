@@ -67,7 +67,7 @@ def torch_export(model, path, **options):
     import torch
 
     image = torch.zeros(1, 3, SIDE, SIDE)
-    torch.onnx.export(model.eval(), (image,), str(path), input_names=["image"], **options)
+    torch.onnx.export(model.eval(), (image,), str(path), input_names=["image"], verbose=False, **options)
 
 
 def torchvision_model(transform_input, classifier=True):
@@ -201,7 +201,7 @@ def write_small(golden):
     results = {}
     for name, options in (("small_torchscript", {"dynamo": False}), ("small_dynamo", {"dynamo": True, "external_data": False})):
         path = golden / f"{name}.onnx"
-        torch.onnx.export(small_model(), (image,), str(path), **names, **options)
+        torch.onnx.export(small_model(), (image,), str(path), verbose=False, **names, **options)
         model = onnx.load(path)
         model.graph.ClearField("value_info")
         for item in [model, *model.graph.node, *model.graph.input, *model.graph.output]:
