@@ -86,7 +86,7 @@ fn what_swells_in_memory_is_refused_before_it_does() {
     }
     hold(&model(&of_attributes), "attributes");
     // Integers of one byte, packed and not.
-    hold(&model(&field(5, &field(7, &[1; 2_000_000]))), "packed integers");
+    hold(&model(&field(5, &field(7, &vec![1; 2_000_000]))), "packed integers");
     hold(&model(&field(5, &[0x08, 0x01].repeat(1_000_000))), "a shape of a million axes");
 }
 
