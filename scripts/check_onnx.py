@@ -35,6 +35,8 @@ from torchvision import models, transforms
 
 HEADSTOCK = Path(os.environ.get("HEADSTOCK", ROOT / "target" / "release" / "headstock"))
 PICTURES = ["photo.png", "photo.jpg", "pixels_0.png", "pixels_2.png"]
+# What probabilities may differ by where the network's weights are random.
+RANDOM = 1e-4
 MEAN, DEVIATION = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 
 
@@ -206,7 +208,11 @@ def check_temperature(folder, metadata):
 
 
 def check_torchvision(folder, images):
-    """The same with weights of torchvision's own structure: there the state dict is all that torchvision needs."""
+    """The same with weights of torchvision's own structure: there the state dict is all that torchvision needs.
+
+    They are random, so that the features of all pictures are nearly one and the same, and the head, which divides by their deviation,
+    makes much of the last bits: hence the wider bound.
+    """
     import golden_onnx
 
     weights = folder / "weights.onnx"
@@ -218,7 +224,7 @@ def check_torchvision(folder, images):
     inputs = apply(HALF, images, paths)
     headstock(folder, "export", *flags, "--to", "onnx")
     found = runtime(folder / "model.onnx", inputs, "probabilities")
-    print(f"| torchvision, logistic head | ONNX Runtime | {len(paths)} | {report(found, scores)} |", flush=True)
+    print(f"| torchvision, logistic head | ONNX Runtime | {len(paths)} | {report(found, scores, RANDOM)} |", flush=True)
     check_torch(folder, inputs, scores, len(paths), "torchvision", flags)
 
 
@@ -243,12 +249,13 @@ def check_torch(folder, inputs, scores, count, variant, flags=("--head", "head.s
     model.eval()
     with torch.no_grad():
         found = np.stack([model(torch.from_numpy(one)[None]).softmax(1)[0].numpy() for one in inputs])
-    print(f"| {variant}, logistic head | torchvision, strict=True{note} | {count} | {report(found, scores)} |", flush=True)
+    difference = report(found, scores, 1e-5 if variant == "tf2015" else RANDOM)
+    print(f"| {variant}, logistic head | torchvision, strict=True{note} | {count} | {difference} |", flush=True)
 
 
-def report(found, scores):
+def report(found, scores, bound=1e-5):
     reference, fast = (np.abs(found.astype(np.float64) - by_engine).max() for by_engine in scores)
-    assert reference < 1e-5 and fast < 5e-5, (reference, fast)
+    assert reference < bound and fast < 5 * bound, (reference, fast)
     return f"{reference:.1e} | {fast:.1e}"
 
 
