@@ -12,7 +12,7 @@ use crate::image::{Preset, parse_background};
 /// `headstock fid`.
 #[derive(Debug, Args)]
 pub struct FidArgs {
-    /// A set of images: a folder, what `extract` wrote of one, or its statistics (mu_sigma.npz, as pytorch-fid keeps them)
+    /// A set of images: a folder, what `extract` wrote of one, or its statistics (`mu_sigma.npz`, as pytorch-fid keeps them)
     #[arg(value_name = "A")]
     pub a: PathBuf,
 

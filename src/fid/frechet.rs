@@ -13,7 +13,7 @@
 //! **Rank.** N rows give a covariance of rank N - 1 at most. Eigenvalues that are rounding (below F ε times the largest, as in
 //! `numpy.linalg.matrix_rank`) are zeros here, so with fewer rows than features the sum is over as many roots as can be there.
 //! `scipy.linalg.sqrtm` computes all F, has roots of rounding among them, some imaginary, and pytorch-fid drops the imaginary
-//! parts and, where numbers blow up, adds 1e-6 to the diagonals. The results agree to about 1e-5 absolute (`tests/fid.rs`).
+//! parts and, where numbers blow up, adds 1e-6 to the diagonals. Of 2048 features of 40 images the two were 2e-5 apart, in 22.
 //!
 //! Each decomposition runs on one thread, and both at the same time: faer's bits depend on the number of its threads.
 

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! A sum of squares minus a square of sums would lose what is small beside the mean. So each block is centred by its own
-//! mean, and two sets are joined by Chan's formula (Chan, Golub, LeVeque 1979): with d the difference of their means, the
+//! mean, and two sets are joined by Chan's formula (Chan et al. 1979): with d the difference of their means, the
 //! scatter of both together is `S1 + S2 + d d' n1 n2 / (n1 + n2)`.
 //!
 //! The product is cut by what it writes, never over what is summed, and blocks are counted from the first row on: the same
@@ -111,7 +111,9 @@ impl Moments {
         for row in block.chunks_exact(features) {
             mean.iter_mut().zip(row).for_each(|(sum, &x)| *sum += f64::from(x));
         }
-        mean.iter_mut().for_each(|sum| *sum /= rows as f64);
+        for sum in &mut mean {
+            *sum /= rows as f64;
+        }
         // A row a column, and one column more.
         let mut deviations = Mat::zeros(features, rows + 1);
         for (column, row) in deviations.col_iter_mut().zip(block.chunks_exact(features)) {

@@ -46,8 +46,9 @@ impl NpyHeader {
     /// Writes it so that the numbers behind it begin at a multiple of 64, as NumPy does.
     pub(super) fn write(&self, out: &mut impl Write) -> io::Result<()> {
         let order = if self.fortran_order { "True" } else { "False" };
-        let shape: String = self.shape.iter().map(|length| format!("{length}, ")).collect();
-        let shape = if self.shape.len() == 1 { shape.trim_end() } else { shape.trim_end_matches(", ") };
+        let lengths: Vec<String> = self.shape.iter().map(usize::to_string).collect();
+        // A tuple of one has a comma.
+        let shape = lengths.join(", ") + if lengths.len() == 1 { "," } else { "" };
         let mut text = format!("{{'descr': '{}', 'fortran_order': {order}, 'shape': ({shape}), }}", self.descr);
         let before = MAGIC.len() + 4;
         let padded = (before + text.len() + 1).next_multiple_of(64) - before;

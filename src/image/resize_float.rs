@@ -23,7 +23,9 @@ pub fn resize_axes_float(rgb: &[u8], x: &Axis, y: &Axis, kernel: Kernel) -> Vec<
         let narrow = resample_rows(&floats(&rgb[used.start * row..used.end * row]), row, &columns);
         blend_rows(&narrow, x.wanted.len() * 3, &rows.counted_from(used.start))
     };
-    result.iter_mut().for_each(|value| *value = value.clamp(0.0, 255.0));
+    for value in &mut result {
+        *value = value.clamp(0.0, 255.0);
+    }
     result
 }
 

@@ -45,7 +45,9 @@ pub(super) fn run(args: &FidArgs, console: Console) -> Result<End> {
             None => return Ok(End::Interrupted),
         }
     }
-    sets.iter().for_each(|set| set.warn(console));
+    for set in &sets {
+        set.warn(console);
+    }
     if let Some(path) = &args.save_stats {
         let Set { statistics, origin, .. } = &sets[0];
         StatisticsFile { statistics: statistics.clone(), origin: origin.clone() }.write(path)?;
