@@ -5,12 +5,14 @@
 - `rows`: pairs of small matrices, some with fewer rows than columns; the statistics by NumPy, FID by pytorch-fid and torch-fidelity,
   KID by torch-fidelity
 - `choices`: draws of np.random.RandomState, one after the other from one seed
-- `guitars`: data/guitars/les_paul against data/guitars/sg, by each package with the full float32 weights
+- `pictures`: the PNGs of tests/golden/preprocess/sources against those of tests/golden, by each package with the full float32 weights
+- `guitars`: the same of data/guitars/les_paul against data/guitars/sg, which are JPEGs
 - mu_sigma*.npz: the statistics of the first matrix of the first pair, by numpy.savez_compressed (as pytorch-fid writes them), by
   numpy.savez, and in float32 with the axes of sigma in Fortran's order
 """
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -66,10 +68,22 @@ def choices(seed, draws):
     return {"seed": seed, "draws": [{"population": n, "chosen": c} for (n, _), c in zip(draws, drawn)]}
 
 
+def by_each(a, b, work, subsets, size):
+    compare_fid.SUBSETS |= {"kid_subsets": subsets, "kid_subset_size": size}
+    return {name: peer(a, b, work) for name, peer in compare_fid.PEERS.items()} | {"subsets": subsets, "subset_size": size}
+
+
+def pictures(work):
+    folder = work / "golden"
+    folder.mkdir(exist_ok=True)
+    for path in GOLDEN.glob("*.png"):
+        shutil.copy(path, folder)
+    return by_each(GOLDEN / "preprocess" / "sources", folder, work, 20, 3)
+
+
 def guitars(work):
     a, b = (compare_fid.flat(compare_fid.ROOT / "data" / "guitars" / name, work) for name in ("les_paul", "sg"))
-    compare_fid.SUBSETS |= {"kid_subsets": 20, "kid_subset_size": 30}
-    return {name: peer(a, b, work) for name, peer in compare_fid.PEERS.items()} | {"subsets": 20, "subset_size": 30}
+    return by_each(a, b, work, 20, 30)
 
 
 def main():
@@ -82,7 +96,7 @@ def main():
         pair("two columns", 20, 30, 2, 10, 12, 4),
     ]
     all_choices = [choices(2020, [(5, 5), (1000, 7), (1, 1)]), choices(0, [(17, 3), (256, 10)]), choices(2**32 - 1, [(100, 9)])]
-    golden = {"rows": rows, "choices": all_choices, "guitars": guitars(work)}
+    golden = {"rows": rows, "choices": all_choices, "pictures": pictures(work), "guitars": guitars(work)}
     (GOLDEN / "fid.json").write_text(json.dumps(golden, separators=(",", ":")) + "\n")
 
     mu, sigma = statistics(np.array(rows[0]["a"], np.float32))
