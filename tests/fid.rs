@@ -378,6 +378,7 @@ fn kid_of_statistics_alone_or_of_too_few_images_is_refused_with_the_way_out() {
     assert!(stderr(&assert).contains("subsets of 4 images cannot be drawn from 3"), "{}", stderr(&assert));
     let assert = fid(&[text(images.path()), text(images.path()), "--kid"]).success();
     assert!(stdout(&assert).contains("(100 subsets of 3; "), "{}", stdout(&assert));
+    assert!(stderr(&assert).contains("its ± tells nothing; use --kid-subset-size"), "{}", stderr(&assert));
 }
 
 #[test]

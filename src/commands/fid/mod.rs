@@ -52,7 +52,7 @@ pub(super) fn run(args: &FidArgs, console: Console) -> Result<End> {
         let Set { statistics, origin, .. } = &sets[0];
         StatisticsFile { statistics: statistics.clone(), origin: origin.clone() }.write(path)?;
     }
-    let outcome = Outcome { fid: fid(&sets)?, kid: kid(args, &sets)?, sets: &sets };
+    let outcome = Outcome { fid: fid(&sets)?, kid: kid(args, &sets, console)?, sets: &sets };
     if let Some(path) = &args.metrics {
         write_json(path, &outcome.json())?;
     }
@@ -119,10 +119,15 @@ fn fid(sets: &[Set]) -> Result<Option<f64>> {
     }
 }
 
-fn kid(args: &FidArgs, sets: &[Set]) -> Result<Option<(Subsets, KernelDistance)>> {
+fn kid(args: &FidArgs, sets: &[Set], console: Console) -> Result<Option<(Subsets, KernelDistance)>> {
     let [Set { features: Some(a), .. }, Set { features: Some(b), .. }] = sets else { return Ok(None) };
     let smaller = a.nrows().min(b.nrows());
     let size = args.kid_subset_size.map_or(smaller.min(SUBSET_SIZE), |size| size as usize);
+    if size == a.nrows() && size == b.nrows() {
+        console.say(
+            "warning: each of KID's subsets is all images of both sides, so its ± tells nothing; use --kid-subset-size",
+        );
+    }
     let subsets = Subsets { count: args.kid_subsets.get(), size, seed: args.seed };
     let distance = kernel_distance(a.view(), b.view(), &subsets)
         .with_context(|| format!("KID of {} and {} cannot be told", sets[0].name, sets[1].name))?;
