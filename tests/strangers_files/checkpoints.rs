@@ -9,13 +9,16 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 use crate::allocations::Taken;
-use crate::reading::{CONSTANT, Reader, Reading};
+use crate::reading::{Reader, Reading};
 
 /// What a pickle's byte may take: a value, an entry of the stack and one of the memo, each in a list that doubles.
 const A_BYTE: usize = 128;
 
 /// Whatever the length: a window and a tree of an inflater, the lists of the readers.
 const ALL_TOGETHER: usize = 8 << 20;
+
+/// At once, whatever the length: a list of which a 16-bit number in an HDF5 file says how long it is.
+const AT_ONCE: usize = 5 << 20;
 
 /// All tensors of the network as float32, twice, and the largest piece of an HDF5 file in between.
 const NETWORK: usize = 2 * 100_000_000 + (64 << 20);
@@ -46,7 +49,7 @@ fn refused_inflated(reading: &Reading, bytes: &[u8], what: &str) -> String {
 fn refused_as(reading: &Reading, bytes: &[u8], len: usize, what: &str) -> String {
     let (outcome, taken) = watched(reading, bytes, what);
     assert!(taken.peak <= A_BYTE * len + ALL_TOGETHER, "{what}: {taken:?} for a file of {len}");
-    assert!(taken.largest <= A_BYTE / 2 * len + 8 * CONSTANT, "{what}: {taken:?} for a file of {len}");
+    assert!(taken.largest <= A_BYTE / 2 * len + AT_ONCE, "{what}: {taken:?} for a file of {len}");
     outcome.expect_err(what)
 }
 
