@@ -17,6 +17,7 @@ impl<R, F: FnMut() -> R> WithSimd for Loops<F> {
     type Output = R;
 
     #[inline(always)]
+    #[expect(clippy::inline_always, reason = "only what is inlined is compiled for the instructions of its caller")]
     fn with_simd<S: Simd>(mut self, _: S) -> R {
         (self.0)()
     }

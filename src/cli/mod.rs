@@ -130,9 +130,9 @@ pub type Background = [u8; 3];
 /// Which network.
 #[derive(Clone, Debug, Args)]
 pub struct BackboneArgs {
-    /// The backbone's weights: a file (safetensors, PyTorch, TorchScript, Keras, ONNX, or a model), a name (tf2015, torchvision,
-    /// timm/tf_in1k, timm/tv_in1k, timm/tf_adv_in1k, timm/gluon_in1k), or a place on the Hugging Face Hub,
-    /// hf:OWNER/REPO[@REVISION][:FILE] [default: tf2015, inside the binary]
+    /// The backbone's weights: a file (safetensors, PyTorch, TorchScript, Keras, ONNX, or a model), a name (`tf2015`, `torchvision`,
+    /// `timm/tf_in1k`, `timm/tv_in1k`, `timm/tf_adv_in1k`, `timm/gluon_in1k`), or a place on the Hugging Face Hub,
+    /// `hf:OWNER/REPO[@REVISION][:FILE]` [default: tf2015, inside the binary]
     #[arg(long, value_name = "WEIGHTS")]
     pub weights: Option<WeightsSource>,
 

@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn the_four_types_give_the_same_numbers() {
         // Exact in all of them.
-        let numbers = [0.0, -1.5, 0.25, 96.0, -0.0078125_f32];
+        let numbers = [0.0, -1.5, 0.25, 96.0, -0.007_812_5_f32];
         let bytes = |of: &dyn Fn(f32) -> Vec<u8>| numbers.iter().flat_map(|&number| of(number)).collect::<Vec<u8>>();
         for (number, bytes) in [
             (Number::F16, bytes(&|n| f16::from_f32(n).to_le_bytes().to_vec())),

@@ -144,8 +144,8 @@ impl<'a> KernelView<'a> {
 #[expect(clippy::inline_always, reason = "only what is inlined is compiled for the instructions of its caller")]
 fn transpose<'a, const LANES: usize>(row: impl Fn(usize) -> &'a [f32], to: &mut [[f32; LANES]; LANES]) {
     let mut rows = [[0.0; LANES]; LANES];
-    for lane in 0..LANES {
-        rows[lane].copy_from_slice(row(lane));
+    for (lane, numbers) in rows.iter_mut().enumerate() {
+        numbers.copy_from_slice(row(lane));
     }
     for column in 0..LANES {
         for lane in 0..LANES {

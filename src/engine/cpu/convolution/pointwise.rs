@@ -145,7 +145,6 @@ fn lay_out(weights: &mut [f32], kernel: &KernelView<'_>, panel: usize) {
 /// The panel from a channel on, [taps, in, panel]: a few channels of all kernels after the other, so that neither side wanders
 /// through memory.
 #[inline(always)]
-#[expect(clippy::inline_always, reason = "only what is inlined is compiled for the instructions of its caller")]
 fn lay_out_panel<const LANES: usize>(weights: &mut [f32], kernel: &KernelView<'_>, first: usize, panel: usize) {
     const STRIP: usize = 16;
     let [outs, channels] = kernel.channels();

@@ -206,7 +206,6 @@ fn lay_out(weights: &mut [Memory; 7], kernel: &KernelView<'_>, panel: usize) {
 
 /// The panel from a channel on, of all factors. As in the pointwise product, neither side is to wander through memory.
 #[inline(always)]
-#[expect(clippy::inline_always, reason = "only what is inlined is compiled for the instructions of its caller")]
 fn lay_out_panel<const LANES: usize>(
     factors: &mut [&mut [f32]; 7],
     kernel: &KernelView<'_>,

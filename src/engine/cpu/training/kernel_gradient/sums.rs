@@ -85,7 +85,6 @@ impl Sums<'_> {
 
 /// The sum of products, in float64 and in lanes, so that it can be computed in vectors.
 #[inline(always)]
-#[expect(clippy::inline_always, reason = "as above")]
 fn product(a: &[f32], b: &[f32]) -> f64 {
     const LANES: usize = 16;
     let mut sums = [0.0_f64; LANES];
