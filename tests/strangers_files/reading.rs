@@ -94,9 +94,15 @@ impl Reading {
 
     /// Holds a reader to its promises for these bytes. Says whether it took them.
     pub fn hold(&self, reader: Reader, bytes: &[u8], what: &str) -> bool {
-        let read = catch_unwind(AssertUnwindSafe(|| self.of(reader, bytes)));
-        let (outcome, taken) = read.unwrap_or_else(|_| panic!("{what}: a panic"));
         let len = bytes.len() * reader.growth();
+        let read = || {
+            let read = catch_unwind(AssertUnwindSafe(|| self.of(reader, bytes)));
+            read.unwrap_or_else(|_| panic!("{what}: a panic"))
+        };
+        let is_held = |taken: Taken| taken.largest <= len + CONSTANT && taken.peak <= all_together(len);
+        // Memory is counted for the whole process, and a thread of another test may be on its way out. A reader that takes too much
+        // does so each time.
+        let (outcome, taken) = (0..2).map(|_| read()).find(|&(_, taken)| is_held(taken)).unwrap_or_else(read);
         assert!(taken.largest <= len + CONSTANT, "{what}: {} bytes at once for a file of {len}", taken.largest);
         assert!(taken.peak <= all_together(len), "{what}: {} bytes for a file of {len}", taken.peak);
         if let Err(error) = &outcome {
