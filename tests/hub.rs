@@ -131,7 +131,8 @@ fn weights() -> Vec<u8> {
 /// The program, with a home for its cache and nothing else of the environment's own.
 fn headstock(home: &TempDir, endpoint: &str) -> Command {
     let mut command = Command::cargo_bin("headstock").unwrap();
-    for variable in ["HF_TOKEN", "HF_HUB_OFFLINE", "HF_HUB_CACHE", "HTTP_PROXY", "http_proxy", "ALL_PROXY"] {
+    let proxies = ["ALL_PROXY", "all_proxy", "HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"];
+    for variable in proxies.into_iter().chain(["HF_TOKEN", "HF_HUB_OFFLINE", "HF_HUB_CACHE"]) {
         command.env_remove(variable);
     }
     command.env("HF_HOME", home.path()).env("HF_ENDPOINT", endpoint);
