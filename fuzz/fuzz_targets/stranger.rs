@@ -39,7 +39,7 @@ fn hold<T>(bytes: &[u8], times: usize, reader: &impl Fn(&Path) -> Result<T, Read
     let (outcome, taken) = MEMORY.during(|| reader(path));
     let len = bytes.len();
     assert!(taken.largest <= times * (len + CONSTANT), "{taken:?} for a file of {len}");
-    assert!(taken.peak <= 4 * times * len + times.min(2) * (4 << 20), "{taken:?} for a file of {len}");
+    assert!(taken.peak <= 4 * times * len + times.min(4) * (4 << 20), "{taken:?} for a file of {len}");
     if let Err(error) = outcome {
         assert!(error.to_string().contains(&path.display().to_string()), "{error}");
     }

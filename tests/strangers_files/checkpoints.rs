@@ -1,6 +1,8 @@
 //! Checkpoints from strangers: of every kind that is read, small ones that their libraries wrote (`scripts/golden_checkpoints.py`), broken
 //! in every way, and files that were made to do harm.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use std::io::{Cursor, Read, Write};
 
 use rand::{Rng, SeedableRng};
@@ -15,10 +17,10 @@ use crate::reading::{Reader, Reading};
 const A_BYTE: usize = 128;
 
 /// Whatever the length: a window and a tree of an inflater, the lists of the readers.
-const ALL_TOGETHER: usize = 8 << 20;
+const ALL_TOGETHER: usize = 16 << 20;
 
 /// At once, whatever the length: a list of which a 16-bit number in an HDF5 file says how long it is.
-const AT_ONCE: usize = 5 << 20;
+const AT_ONCE: usize = 10 << 20;
 
 /// All tensors of the network as float32, twice, and the largest piece of an HDF5 file in between.
 const NETWORK: usize = 2 * 100_000_000 + (64 << 20);
@@ -312,6 +314,16 @@ fn archives_that_swell_overlap_or_lie_are_refused() {
     let names: Vec<String> = (0..5000).map(|index| format!("{index}")).collect();
     let many: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), &b""[..])).collect();
     refused(&reading, &archive(&many, CompressionMethod::Stored), "many members");
+}
+
+/// What the fuzzer found: a group that counts its members by 16 bits, and room for as many of them, 9.2 MB, before one was looked at.
+#[test]
+fn a_group_of_as_many_members_as_sixteen_bits_can_count_takes_room_for_no_more() {
+    let text = "iUhERg0KGgoAAAAAAAgIAAQAEAAAAAAAAAAAAAAAAAD//////////0AkADgAAAAAAABA//////8AAAAAAAAAAGAAAAAAAAAAAQAA\
+                AAAAAACIAAAAAAAAAKgCAAAAAAAAAQAA+QEAAAAAAAAACwAAAAAQAAYACAAYAG5hbWVzAAAAEwEAAAYAAAABAQEAAAAAAAIAAAAA\
+                AAAAAgAAAAAAAABrZXJuZWxiaWFzAAAAAAAA";
+    let bytes = STANDARD.decode(text).unwrap();
+    refused(&Reading::new(), &bytes, "many members");
 }
 
 #[test]
