@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use ndarray::Array2;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use super::{backbone, provenance};
 use crate::cli::{BackboneArgs, ClassifierArgs, WeightsSource};
@@ -13,7 +12,7 @@ use crate::head::{Head, Linear, Model};
 use crate::image::Preset;
 use crate::inception::FEATURES;
 use crate::model::ModelFile;
-use crate::weights::hex;
+use crate::sha256;
 
 /// A head, and where its network is to be had.
 pub(super) struct Classifier {
@@ -90,10 +89,10 @@ impl Classifier {
 
     fn of_head(path: &Path, backbone: &BackboneArgs) -> Result<Self> {
         let head = Head::read(path)?;
-        let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let sha256 = sha256::of_file(path).with_context(|| format!("cannot read {}", path.display()))?;
         Ok(Self {
             path: path.to_owned(),
-            sha256: hex(&Sha256::digest(bytes)),
+            sha256,
             head,
             backbone: backbone.clone(),
             remedy: "extract them again as those were, or fit a head on them".to_owned(),

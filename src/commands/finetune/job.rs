@@ -1,7 +1,6 @@
 //! All that is opened and checked before any work, and what stands for it in files that are gone on from.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
@@ -22,6 +21,7 @@ use crate::head::Head;
 use crate::image::{Augmentation, DecodeOptions, is_candidate};
 use crate::inception::{Border, INPUT_SIDE, Network};
 use crate::pipeline::Loader;
+use crate::sha256;
 use crate::weights::{Weights, hex};
 
 /// What batch norm's running statistics take from each batch: PyTorch's.
@@ -73,9 +73,7 @@ impl Job {
         Ok(Self {
             record: Record::new(&network, &border, INPUT_SIDE)?,
             views: Arc::new(Views { loader, augmentations, count, seed: args.seed }),
-            head_sha256: hex(&Sha256::digest(
-                fs::read(&args.head).with_context(|| format!("cannot read {}", args.head.display()))?,
-            )),
+            head_sha256: sha256::of_file(&args.head).with_context(|| format!("cannot read {}", args.head.display()))?,
             batch_norm: match args.training.batch_norm {
                 BatchNormKind::Frozen => BatchNorm::Frozen,
                 BatchNormKind::Train => BatchNorm::Train { momentum: BATCH_NORM_MOMENTUM },

@@ -27,7 +27,8 @@ const ZIP: &[u8] = b"PK\x03\x04";
 const HDF5: &[u8] = b"\x89HDF\r\n\x1a\n";
 
 impl Container {
-    /// The kind of a file of these bytes. A zip archive is said to be [`Self::Torch`] until it is opened.
+    /// The kind of a file of these bytes. A zip archive is said to be [`Self::Torch`] until it is opened. What is
+    /// [`Self::Onnx`] is told by `onnx`, which is asked before.
     pub(in super::super) fn of(bytes: &[u8]) -> Option<Self> {
         if bytes.starts_with(ZIP) {
             Some(Self::Torch)
@@ -37,8 +38,6 @@ impl Container {
             Some(Self::TorchLegacy)
         } else if is_safetensors(bytes) {
             Some(Self::Safetensors)
-        } else if is_onnx(bytes) {
-            Some(Self::Onnx)
         } else {
             None
         }
@@ -48,13 +47,6 @@ impl Container {
 /// The length of a header, and a header, which is a JSON object.
 fn is_safetensors(bytes: &[u8]) -> bool {
     bytes.get(8..).is_some_and(|header| header.first() == Some(&b'{'))
-}
-
-/// A protocol buffer whose first field is a version of ONNX, and whose next one is the name of a program, a graph or operators.
-fn is_onnx(bytes: &[u8]) -> bool {
-    const IR_VERSION: u8 = 0x08;
-    const NEXT: [u8; 7] = [0x12, 0x1a, 0x22, 0x28, 0x32, 0x3a, 0x42];
-    matches!(bytes, [IR_VERSION, 1..=31, next, ..] if NEXT.contains(next))
 }
 
 impl fmt::Display for Container {

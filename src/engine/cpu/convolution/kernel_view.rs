@@ -66,7 +66,7 @@ impl<'a> KernelView<'a> {
         self.channels
     }
 
-    /// Where each tap of a pair of channels is, from [`Self::pair`] on.
+    /// Where each tap of a pair of channels is, from the first number of the pair on.
     pub fn taps(&self) -> &[usize] {
         &self.taps
     }
