@@ -24,6 +24,7 @@ mod pool;
 mod program;
 mod scratch;
 mod shelf;
+mod stream;
 pub mod training;
 
 use std::collections::HashMap;

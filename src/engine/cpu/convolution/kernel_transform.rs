@@ -14,13 +14,12 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::super::minimal_filtering::MinimalFilter;
+use super::super::stream;
 use super::KernelView;
 use crate::vectorised::vectorised;
 
 /// Input channels of a panel that are transformed at a time: they stay in the first cache.
 const STRIP: usize = 16;
-/// Taps down a kernel, at most.
-const TALLEST: usize = 7;
 
 /// G down and along.
 pub(super) struct KernelTransform {
@@ -106,6 +105,7 @@ impl KernelTransform {
         panel: usize,
     ) {
         let [down, along] = &self.axes;
+        let [_, all] = kernel.channels();
         let (groups, of_pair, width) = (panel / LANES, down.taps * along.taps, along.taps);
         // [groups, in, taps], and [groups, in, width] of a point down or of two.
         let mut numbers = vec![[0.0_f32; LANES]; groups * STRIP * of_pair];
@@ -114,12 +114,13 @@ impl KernelTransform {
         for (strip, runs) in by_strip.iter_mut().enumerate() {
             let first = strip * STRIP;
             let channels = first..first + runs[0].len() / panel;
+            kernel.prefetch(outs.clone(), channels.end..all.min(channels.end + STRIP));
             for (group, numbers) in numbers.chunks_exact_mut(STRIP * of_pair).enumerate() {
                 let lanes = outs.start + group * LANES..outs.end.min(outs.start + (group + 1) * LANES);
                 kernel.gather(lanes, channels.clone(), numbers);
             }
-            if down.taps == 1 {
-                along.write(&numbers, runs, panel);
+            if let Some(axis) = [along, down].into_iter().find(|axis| axis.taps == of_pair) {
+                axis.write(&numbers, runs, panel);
                 continue;
             }
             let mut runs = runs.chunks_exact_mut(along.points());
@@ -142,31 +143,14 @@ impl Axis {
         &self,
         part: &Part,
         numbers: &[[f32; LANES]],
-        [upper, lower]: [&mut [[f64; LANES]]; 2],
+        halves: [&mut [[f64; LANES]]; 2],
         width: usize,
     ) {
-        let mut column = [[0.0_f32; LANES]; TALLEST];
-        for (at, (upper, lower)) in upper.iter_mut().zip(lower).enumerate() {
-            let (pair, x) = (at / width, at % width);
-            let first = pair * self.taps * width + x;
-            match part {
-                Part::Tap(tap, factor) => {
-                    let numbers = &numbers[first + tap * width];
-                    for lane in 0..LANES {
-                        upper[lane] = f64::from(numbers[lane]) * factor;
-                    }
-                }
-                Part::Pair(powers) => {
-                    for (tap, to) in column.iter_mut().enumerate().take(self.taps) {
-                        *to = numbers[first + tap * width];
-                    }
-                    let [even, odd] = sums(powers, &column[..self.taps]);
-                    for lane in 0..LANES {
-                        upper[lane] = even[lane] + odd[lane];
-                        lower[lane] = even[lane] - odd[lane];
-                    }
-                }
-            }
+        match self.taps {
+            2 => part.half::<LANES, 2>(numbers, halves, width),
+            3 => part.half::<LANES, 3>(numbers, halves, width),
+            5 => part.half::<LANES, 5>(numbers, halves, width),
+            _ => part.half::<LANES, 7>(numbers, halves, width),
         }
     }
 
@@ -179,6 +163,24 @@ impl Axis {
         runs: &mut [&mut [f32]],
         panel: usize,
     ) {
+        match self.taps {
+            1 => self.write_taps::<T, LANES, 1>(numbers, runs, panel),
+            2 => self.write_taps::<T, LANES, 2>(numbers, runs, panel),
+            3 => self.write_taps::<T, LANES, 3>(numbers, runs, panel),
+            5 => self.write_taps::<T, LANES, 5>(numbers, runs, panel),
+            _ => self.write_taps::<T, LANES, 7>(numbers, runs, panel),
+        }
+    }
+
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "as above")]
+    fn write_taps<T: Copy + Into<f64>, const LANES: usize, const TAPS: usize>(
+        &self,
+        numbers: &[[T; LANES]],
+        runs: &mut [&mut [f32]],
+        panel: usize,
+    ) {
+        let (pairs, _) = numbers.as_chunks::<TAPS>();
         let mut runs = runs.iter_mut();
         for part in &self.parts {
             let Some(run) = runs.next() else { return };
@@ -187,28 +189,30 @@ impl Axis {
             match part {
                 Part::Tap(tap, factor) => {
                     for (pair, to) in (0..channels).flat_map(places) {
-                        let numbers = &numbers[pair * self.taps + tap];
-                        let to = &mut run[to..][..LANES];
+                        let numbers = &pairs[pair][*tap];
+                        let mut at_point = [0.0; LANES];
                         for lane in 0..LANES {
-                            to[lane] = (numbers[lane].into() * factor) as f32;
+                            at_point[lane] = (numbers[lane].into() * factor) as f32;
                         }
+                        stream::store(&mut run[to..], &at_point);
                     }
                 }
                 Part::Pair(powers) => {
-                    let Some(other) = runs.next() else { return };
+                    let (Some(other), Some(powers)) = (runs.next(), powers.first_chunk::<TAPS>()) else { return };
                     for (pair, to) in (0..channels).flat_map(places) {
-                        let [even, odd] = sums(powers, &numbers[pair * self.taps..][..self.taps]);
-                        let [to, other] = [&mut run[to..][..LANES], &mut other[to..][..LANES]];
+                        let [even, odd] = sums(powers, &pairs[pair]);
+                        let [mut at_point, mut at_other] = [[0.0; LANES]; 2];
                         for lane in 0..LANES {
-                            to[lane] = (even[lane] + odd[lane]) as f32;
+                            at_point[lane] = (even[lane] + odd[lane]) as f32;
+                            at_other[lane] = (even[lane] - odd[lane]) as f32;
                         }
-                        for lane in 0..LANES {
-                            other[lane] = (even[lane] - odd[lane]) as f32;
-                        }
+                        stream::store(&mut run[to..], &at_point);
+                        stream::store(&mut other[to..], &at_other);
                     }
                 }
             }
         }
+        stream::fence();
     }
 }
 
@@ -219,22 +223,52 @@ impl Part {
             Self::Pair(_) => 2,
         }
     }
+
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "as above")]
+    fn half<const LANES: usize, const TAPS: usize>(
+        &self,
+        numbers: &[[f32; LANES]],
+        [upper, lower]: [&mut [[f64; LANES]]; 2],
+        width: usize,
+    ) {
+        // [pairs, width] columns of TAPS numbers, `width` apart.
+        let columns = numbers.chunks_exact(TAPS * width).flat_map(|pair| (0..width).map(move |x| &pair[x..]));
+        match self {
+            Self::Tap(tap, factor) => {
+                for (column, upper) in columns.zip(upper) {
+                    for lane in 0..LANES {
+                        upper[lane] = f64::from(column[tap * width][lane]) * factor;
+                    }
+                }
+            }
+            Self::Pair(powers) => {
+                let Some(powers) = powers.first_chunk::<TAPS>() else { return };
+                for ((column, upper), lower) in columns.zip(upper).zip(lower) {
+                    let taps: [[f32; LANES]; TAPS] = std::array::from_fn(|tap| column[tap * width]);
+                    let [even, odd] = sums(powers, &taps);
+                    for lane in 0..LANES {
+                        upper[lane] = even[lane] + odd[lane];
+                        lower[lane] = even[lane] - odd[lane];
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// The sums of the even powers and of the odd ones.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "as above")]
-fn sums<T: Copy + Into<f64>, const LANES: usize>(powers: &[f64], taps: &[[T; LANES]]) -> [[f64; LANES]; 2] {
-    let [mut even, mut odd] = [[0.0; LANES]; 2];
-    for (powers, taps) in powers.chunks(2).zip(taps.chunks(2)) {
+fn sums<T: Copy + Into<f64>, const LANES: usize, const TAPS: usize>(
+    powers: &[f64; TAPS],
+    taps: &[[T; LANES]; TAPS],
+) -> [[f64; LANES]; 2] {
+    let mut sums = [[0.0; LANES]; 2];
+    for (at, (power, tap)) in powers.iter().zip(taps).enumerate() {
         for lane in 0..LANES {
-            even[lane] += powers[0] * taps[0][lane].into();
-        }
-        if let ([_, power], [_, tap]) = (powers, taps) {
-            for lane in 0..LANES {
-                odd[lane] += power * tap[lane].into();
-            }
+            sums[at % 2][lane] += power * tap[lane].into();
         }
     }
-    [even, odd]
+    sums
 }

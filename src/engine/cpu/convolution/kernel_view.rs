@@ -9,6 +9,7 @@
 
 use std::ops::Range;
 
+use super::super::stream;
 use crate::inception::Convolution;
 
 /// A kernel `[out, in, taps]`, scaled by its channels.
@@ -119,6 +120,21 @@ impl<'a> KernelView<'a> {
             }
         }
         self.scale(outs, channels, numbers);
+    }
+
+    /// Has the numbers of these channels fetched: the hardware does not foresee the next of many short rows.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "as above")]
+    pub fn prefetch(&self, outs: Range<usize>, channels: Range<usize>) {
+        let [(rows, step), (along, within)] = if self.steps[0] > self.steps[1] {
+            [(outs, self.steps[0]), (channels, self.steps[1])]
+        } else {
+            [(channels, self.steps[1]), (outs, self.steps[0])]
+        };
+        for row in rows {
+            let first = row * step + along.start * within;
+            stream::prefetch(self.numbers[first..].as_ptr(), along.len() * within);
+        }
     }
 
     #[inline(always)]

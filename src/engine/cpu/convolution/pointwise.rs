@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use super::super::kernels::{Kernels, Lie, MatrixProduct};
 use super::super::map::Map;
 use super::super::memory::Memory;
+use super::super::stream;
 use super::{Block, KernelView, Numbers, blocks, in_panels};
 use crate::inception::Convolution;
 use crate::vectorised::vectorised;
@@ -152,14 +153,16 @@ fn lay_out_panel<const LANES: usize>(weights: &mut [f32], kernel: &KernelView<'_
     let mut numbers = vec![[0.0; LANES]; STRIP * taps];
     for strip in (0..channels).step_by(STRIP) {
         let strip = strip..channels.min(strip + STRIP);
+        kernel.prefetch(first..outs.min(first + panel), strip.end..channels.min(strip.end + STRIP));
         for lane in (0..panel.min(outs - first)).step_by(LANES) {
             let lanes = first + lane..outs.min(first + lane + LANES);
             kernel.gather(lanes, strip.clone(), &mut numbers);
             for (c, numbers) in strip.clone().zip(numbers.chunks_exact(taps)) {
                 for (tap, numbers) in numbers.iter().enumerate() {
-                    weights[(tap * channels + c) * panel + lane..][..LANES].copy_from_slice(numbers);
+                    stream::store(&mut weights[(tap * channels + c) * panel + lane..], numbers);
                 }
             }
         }
     }
+    stream::fence();
 }
