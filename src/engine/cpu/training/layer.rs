@@ -63,8 +63,12 @@ impl Layer {
             return None;
         }
         let mut by_scale = vec![0.0; self.shape.out_channels];
-        let rows =
-            Rows { kernel: &self.kernel, scales: &self.scales, gradient: Some(by_kernel), by_scale: &mut by_scale };
+        let rows = Rows {
+            kernel: &self.kernel,
+            scales: &self.scales,
+            gradient: Some(by_kernel),
+            by_scale: Some(&mut by_scale),
+        };
         // SAFETY: as above; nothing is written to them.
         unsafe { self.by_kernel.run(&self.workers, [&input, &from], &mut self.workspace, rows) };
         Some(by_scale)

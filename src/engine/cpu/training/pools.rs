@@ -111,18 +111,19 @@ unsafe fn of_maximum(
     let [top, left] = [place / across, place % across].map(|at| at * window.stride);
     let taps = (0..window.kernel[0] * window.kernel[1])
         .map(|tap| [top + tap / window.kernel[1], left + tap % window.kernel[1]]);
-    let mut largest = [f32::NEG_INFINITY; STRIP];
-    let mut which = [0_u32; STRIP];
+    let (mut largest, mut which) = ([f32::NEG_INFINITY; STRIP], [0_u32; STRIP]);
+    // As long as the rest, so that the compiler sees it and does not look at every channel.
+    let (largest, which) = (&mut largest[..gradient.len()], &mut which[..gradient.len()]);
     let mut seen = 0;
     for [y, x] in taps.clone() {
         let Some(from) = input.tap(image, y, x, window.padding) else { continue };
         seen += 1;
         // SAFETY: a pixel of the input.
         let from = unsafe { std::slice::from_raw_parts(from.add(first), gradient.len()) };
-        for c in 0..from.len() {
-            let is_larger = from[c] > largest[c] || seen == 1;
-            largest[c] = if is_larger { from[c] } else { largest[c] };
-            which[c] = if is_larger { seen } else { which[c] };
+        for ((from, largest), which) in from.iter().zip(largest.iter_mut()).zip(which.iter_mut()) {
+            let is_larger = (*from > *largest) | (seen == 1);
+            *largest = if is_larger { *from } else { *largest };
+            *which = if is_larger { seen } else { *which };
         }
     }
     let mut seen = 0;
@@ -131,8 +132,8 @@ unsafe fn of_maximum(
         seen += 1;
         // SAFETY: a pixel of the gradient, and nobody else's.
         let to = unsafe { std::slice::from_raw_parts_mut(to.add(first), gradient.len()) };
-        for c in 0..to.len() {
-            to[c] += if which[c] == seen { gradient[c] } else { 0.0 };
+        for ((to, gradient), which) in to.iter_mut().zip(gradient).zip(which.iter()) {
+            *to += if *which == seen { *gradient } else { 0.0 };
         }
     }
 }

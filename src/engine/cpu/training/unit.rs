@@ -329,21 +329,22 @@ impl Unit {
             clock.stop(Phase::ByInput);
         }
         if let Some(gradient) = &self.kernel_gradient {
-            let mut by_scale = vec![0.0; self.shape.out_channels];
+            let trained_gamma = gamma.filter(|gamma| gamma.is_trained() && !self.follows());
+            let mut by_scale = trained_gamma.map(|_| vec![0.0; self.shape.out_channels]);
             let ones = vec![1.0; self.shape.out_channels];
             let rows = Rows {
                 kernel: self.kernel.of(values),
                 scales: if self.follows() { &ones } else { &self.scales },
                 gradient: self.kernel.gradient(all),
-                by_scale: &mut by_scale,
+                by_scale: by_scale.as_deref_mut(),
             };
             unsafe { gradient.run(workers, [&maps.of(input), by_convolved], workspace, rows) }
-            if !self.follows() {
+            if let (Some(gamma), Some(by_scale)) = (trained_gamma, by_scale) {
                 // y = s (w x - mean) + beta, where s = gamma / deviation.
                 let (mean, reciprocals) = (self.mean.of(statistics), self.reciprocals(statistics));
                 let by_gamma =
                     reciprocals.enumerate().map(|(c, r)| r * (by_scale[c] - f64::from(mean[c]) * by_beta[c]));
-                add(gamma.and_then(|gamma| gamma.gradient(all)), &by_gamma.collect::<Vec<_>>());
+                add(gamma.gradient(all), &by_gamma.collect::<Vec<_>>());
             }
             clock.stop(Phase::ByKernel);
         }

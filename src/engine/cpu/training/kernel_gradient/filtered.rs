@@ -126,6 +126,8 @@ impl Filtered {
                     let [outs, first] = [panel.min(out - o), group * width];
                     let these = width.min(channels - first);
                     let sums = &mut scratch.values[..places * outs * these];
+                    let taps = shape.window.kernel[0] * shape.window.kernel[1];
+                    (o..o + outs).for_each(|o| rows.prefetch(o, [first * taps, 1], these * taps));
                     for place in 0..places {
                         let weights = inputs.at(place * of_inputs + first * count).cast_const();
                         // SAFETY: the place's inputs have been transformed, and nobody writes them now.
@@ -189,9 +191,15 @@ impl Filtered {
             for (i, powers) in vertical.iter().enumerate() {
                 for j in 0..across {
                     let sums = &sums[((i * across + j) * outs + row) * these + from..][..lanes];
+                    let mut of_lanes = [0.0; LANES];
+                    match sums.first_chunk::<LANES>() {
+                        Some(sums) => of_lanes = sums.map(f64::from),
+                        None => of_lanes.iter_mut().zip(sums).for_each(|(lane, sum)| *lane = f64::from(*sum)),
+                    }
                     for (y, &power) in powers.iter().enumerate() {
-                        for (to, &sum) in half[y * across + j].iter_mut().zip(sums) {
-                            *to += power * f64::from(sum);
+                        let to = &mut half[y * across + j];
+                        for lane in 0..LANES {
+                            to[lane] += power * of_lanes[lane];
                         }
                     }
                 }
@@ -200,9 +208,9 @@ impl Filtered {
                 for x in 0..width {
                     let mut tap = [0.0_f64; LANES];
                     for (j, powers) in horizontal.iter().enumerate() {
-                        let power = powers[x];
-                        for (to, number) in tap.iter_mut().zip(&half[y * across + j]) {
-                            *to += power * number;
+                        let (power, half) = (powers[x], &half[y * across + j]);
+                        for lane in 0..LANES {
+                            tap[lane] += power * half[lane];
                         }
                     }
                     for (c, number) in tap.iter().enumerate() {

@@ -1,9 +1,10 @@
 //! What becomes of a block's sums, before they leave the cache.
 //!
-//! The gradient by the kernel that the convolution has, which batch norm has scaled, is needed twice: scaled, for the gradient by the
-//! kernel before, and times that kernel, for the gradient by the scale. Neither needs more of it than a block has, so that it is never
-//! all in memory.
+//! The gradient by the kernel that the convolution has, which batch norm has scaled, is needed scaled, for the gradient by the kernel
+//! before, and, where the scale is trained too, times that kernel, for the gradient by the scale. Neither needs more of it than a block
+//! has, so that it is never all in memory.
 
+use super::super::super::stream;
 use super::super::workers::Shared;
 use crate::inception::Convolution;
 
@@ -15,8 +16,8 @@ pub struct Rows<'a> {
     pub scales: &'a [f32],
     /// `[out, in, taps]`: to this the gradient by the kernel is added.
     pub gradient: Option<&'a mut [f32]>,
-    /// By output channel, the kernel times its gradient, which is the gradient by the scale.
-    pub by_scale: &'a mut [f64],
+    /// By output channel, the kernel times its gradient, which is the gradient by the scale; `None` where nobody asks for it.
+    pub by_scale: Option<&'a mut [f64]>,
 }
 
 /// The same, for blocks that each have some input channels or a tap of them.
@@ -26,28 +27,44 @@ pub struct Sums<'a> {
     gradient: Option<Shared>,
     /// Numbers of an output channel.
     of_out: usize,
-    /// [blocks, out]: each block's part of the gradient by the scale.
-    parts: Shared<f64>,
+    /// [blocks, out]: each block's part of the gradient by the scale, where that is wanted.
+    parts: Option<Shared<f64>>,
 }
 
 impl Rows<'_> {
     /// Lends itself to so many blocks, and adds up their parts in their order.
     pub fn in_blocks(self, shape: &Convolution, blocks: usize, work: impl FnOnce(&Sums<'_>)) {
-        let mut parts = vec![0.0; blocks * shape.out_channels];
+        let mut parts = vec![0.0; if self.by_scale.is_some() { blocks * shape.out_channels } else { 0 }];
         work(&Sums {
             kernel: self.kernel,
             scales: self.scales,
             gradient: self.gradient.map(|gradient| Shared::new(gradient.as_mut_ptr())),
             of_out: shape.kernel_len() / shape.out_channels,
-            parts: Shared::new(parts.as_mut_ptr()),
+            parts: self.by_scale.is_some().then(|| Shared::new(parts.as_mut_ptr())),
         });
-        for part in parts.chunks_exact(shape.out_channels) {
-            self.by_scale.iter_mut().zip(part).for_each(|(by_scale, part)| *by_scale += part);
+        if let Some(by_scale) = self.by_scale {
+            for part in parts.chunks_exact(shape.out_channels) {
+                by_scale.iter_mut().zip(part).for_each(|(by_scale, part)| *by_scale += part);
+            }
         }
     }
 }
 
 impl Sums<'_> {
+    /// Has fetched what [`Self::add`] of so many numbers will change and read: short rows, whose next one the hardware does not foresee.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "as below")]
+    pub fn prefetch(&self, o: usize, [first, step]: [usize; 2], len: usize) {
+        let begin = o * self.of_out + first;
+        let end = begin + (len - 1) * step + 1;
+        if let Some(gradient) = self.gradient {
+            stream::prefetch(gradient.at(begin), end - begin);
+        }
+        if self.parts.is_some() {
+            stream::prefetch(self.kernel[begin..end].as_ptr(), end - begin);
+        }
+    }
+
     /// Adds a block's sums of an output channel: every `step`-th number of its kernel, from one on.
     ///
     /// # Safety
@@ -55,31 +72,34 @@ impl Sums<'_> {
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "only what is inlined is compiled for the instructions of its caller")]
     pub unsafe fn add(&self, block: usize, o: usize, [first, step]: [usize; 2], sums: &[f32]) {
-        let outs = self.scales.len();
         let begin = o * self.of_out + first;
-        let part = if step == 1 {
-            let kernel = &self.kernel[begin..begin + sums.len()];
-            if let Some(gradient) = self.gradient {
+        let scale = self.scales[o];
+        match self.gradient {
+            None => {}
+            Some(gradient) if step == 1 => {
                 // SAFETY: the caller's promise; the gradient is as long as the kernel.
                 let gradient = unsafe { std::slice::from_raw_parts_mut(gradient.at(begin), sums.len()) };
                 for (to, sum) in gradient.iter_mut().zip(sums) {
-                    *to += self.scales[o] * sum;
+                    *to += scale * sum;
                 }
             }
-            product(kernel, sums)
-        } else {
-            let mut part = 0.0;
-            for (sum, at) in sums.iter().zip((begin..).step_by(step)) {
-                part += f64::from(self.kernel[at]) * f64::from(*sum);
-                if let Some(gradient) = self.gradient {
+            Some(gradient) => {
+                for (sum, at) in sums.iter().zip((begin..).step_by(step)) {
                     // SAFETY: as above.
-                    unsafe { *gradient.at(at) += self.scales[o] * sum }
+                    unsafe { *gradient.at(at) += scale * sum }
                 }
             }
-            part
-        };
-        // SAFETY: as above.
-        unsafe { *self.parts.at(block * outs + o) += part }
+        }
+        if let Some(parts) = self.parts {
+            let part = if step == 1 {
+                product(&self.kernel[begin..begin + sums.len()], sums)
+            } else {
+                let kernel = self.kernel[begin..].iter().step_by(step);
+                kernel.zip(sums).map(|(number, sum)| f64::from(*number) * f64::from(*sum)).sum()
+            };
+            // SAFETY: the caller's promise.
+            unsafe { *parts.at(block * self.scales.len() + o) += part }
+        }
     }
 }
 

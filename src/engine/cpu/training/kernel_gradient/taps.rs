@@ -5,6 +5,7 @@
 
 use super::super::super::kernels::{Lie, MatrixProduct};
 use super::super::super::map::Map;
+use super::super::super::stream;
 use super::super::workers::{Shared, Workers};
 use super::super::workspace::Workspace;
 use super::{CHAIN, Rows};
@@ -19,6 +20,8 @@ const PANELS: usize = 2;
 const PACKED: usize = 4 << 20;
 /// Pixels of the gradient that a block packs.
 const STRIP: usize = 64;
+/// Pixels that are on their way from memory: those of a block lie too far apart to be foreseen.
+const AHEAD: usize = 8;
 
 pub fn scratch(shape: &Convolution, panel: usize) -> usize {
     (PIXELS + shape.out_channels) * PANELS * panel
@@ -65,11 +68,18 @@ pub unsafe fn run(
                 for begin in (0..count).step_by(PIXELS) {
                     let depth = PIXELS.min(count - begin);
                     let packed = &mut packed[..depth * of_block];
-                    for k in 0..depth {
-                        let [image, y, x] = by_output.position(from + begin + k);
+                    let seen = &mut scratch.inputs;
+                    seen.clear();
+                    seen.extend((from + begin..from + begin + depth).map(|pixel| {
+                        let [image, y, x] = by_output.position(pixel);
                         let [top, left] = [y, x].map(|at| at * shape.window.stride);
                         let pixel = input.tap(image, top + tap / width, left + tap % width, shape.window.padding);
-                        let pixel = pixel.map_or(workers.zeros.as_ptr(), <*mut f32>::cast_const).wrapping_add(first);
+                        pixel.map_or(workers.zeros.as_ptr(), <*mut f32>::cast_const).wrapping_add(first)
+                    }));
+                    for (k, &pixel) in seen.iter().enumerate() {
+                        if let Some(&next) = seen.get(k + AHEAD) {
+                            stream::prefetch(next, these);
+                        }
                         for c in (0..these).step_by(panel) {
                             let to = packed[c * depth + k * panel..].as_mut_ptr();
                             // SAFETY: the panel's channels that there are, of a pixel or of as many zeros.
@@ -77,6 +87,10 @@ pub unsafe fn run(
                         }
                     }
                     for o in (0..out).step_by(panel) {
+                        if begin + depth == count {
+                            let outs = o..out.min(o + panel);
+                            outs.for_each(|o| rows.prefetch(o, [first * taps + tap, taps], these));
+                        }
                         let job = MatrixProduct {
                             inputs: gradients.at(o * count + begin * panel),
                             lie: Lie::Columns,
