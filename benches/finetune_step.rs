@@ -1,8 +1,8 @@
 //! Training past layer 150, for `scripts/bench_finetune.py`. Reads lines
 //!
 //! - `BATCH STEPS`: trains so many steps on random maps, prints the images a second and, on the standard error, where the time went;
-//! - `IMAGES BATCH EPOCHS`: from nothing to the end of so many epochs of random images, the frozen layers once, prints images times
-//!   epochs a second.
+//! - `IMAGES BATCH EPOCHS`: from random images to the end of so many epochs, the frozen layers once, prints images times
+//!   epochs a second and, on the standard error, where the time went.
 //!
 //! Not a statistic by itself; the script takes turns with PyTorch.
 #![allow(
@@ -41,15 +41,25 @@ fn update(training: &mut Training, velocity: &mut Vec<f32>) {
         .unwrap();
 }
 
-/// What crosses the border of random images, some at a time, as a cache would hold it: `[images, 17, 17, channels]`, on the heap.
-fn cache(network: &Network, weights: &Weights, training: &Training, images: usize, batch: usize) -> Vec<Tensor> {
+/// Random images, `[images, side, side, 3]`.
+fn random_images(images: usize) -> Tensor {
+    Tensor::rand(-1_f32, 1.0, (images, INPUT_SIDE, INPUT_SIDE, 3), &Device::Cpu).unwrap()
+}
+
+/// What crosses the border, a tensor a batch as a cache would hold it: `[batch, 17, 17, channels]`, on the heap.
+fn cache(network: &Network, weights: &Weights, training: &Training, images: &Tensor, batch: usize) -> Vec<Tensor> {
+    // As many at a time as the program takes: eight a thread.
+    let at_once = (8 * rayon::current_num_threads()).next_multiple_of(batch);
     let trunks = training.border().trunks(network);
     let engine = Cpu::new(trunks.into_iter().next().unwrap(), weights).unwrap();
-    let run = |count| {
-        let pixels = Tensor::rand(-1_f32, 1.0, (count, INPUT_SIDE, INPUT_SIDE, 3), &Device::Cpu).unwrap();
-        channels_last(&engine.run(&pixels.permute((0, 3, 1, 2)).unwrap()).unwrap()).unwrap()
+    let all = images.dim(0).unwrap();
+    let run = |first: usize| {
+        let images = images.narrow(0, first, at_once.min(all - first)).unwrap().permute((0, 3, 1, 2)).unwrap();
+        channels_last(&engine.run(&images).unwrap()).unwrap()
     };
-    (0..images).step_by(batch).map(|first| run(batch.min(images - first))).collect()
+    let maps = (0..all).step_by(at_once).map(run);
+    let batches = maps.flat_map(|maps| maps.chunk(maps.dim(0).unwrap().div_ceil(batch), 0).unwrap());
+    batches.collect()
 }
 
 /// One step of training on a batch's maps; what the optimiser took of it.
@@ -71,6 +81,11 @@ fn warm(training: &mut Training, batch: usize, steps: usize) {
     let began = Instant::now();
     let optimiser: Duration = (0..steps).map(|_| step(training, &maps, &mut velocity)).sum();
     println!("{}", (batch * steps) as f64 / began.elapsed().as_secs_f64());
+    say_times(training, optimiser, steps);
+}
+
+/// Where the time of so many steps went.
+fn say_times(training: &mut Training, optimiser: Duration, steps: usize) {
     let milliseconds = |time: Duration| time.as_secs_f64() * 1e3 / steps as f64;
     for (phase, time) in training.take_times() {
         eprintln!("{phase:?}: {:.1} ms", milliseconds(time));
@@ -78,18 +93,23 @@ fn warm(training: &mut Training, batch: usize, steps: usize) {
     eprintln!("Optimiser: {:.1} ms", milliseconds(optimiser));
 }
 
-/// The rate of whole epochs from nothing: weights, engine, trunk, steps.
+/// The rate of whole epochs from nothing but images: weights, engine, trunk, steps.
 fn cold(images: usize, batch: usize, epochs: usize) {
+    let pixels = random_images(images);
     let began = Instant::now();
     let (network, weights, mut training) = open();
-    let cache = cache(&network, &weights, &training, images, batch);
-    let mut velocity = Vec::new();
-    for _ in 0..epochs {
-        for maps in &cache {
-            step(&mut training, maps, &mut velocity);
-        }
+    let opened = began.elapsed();
+    let cache = cache(&network, &weights, &training, &pixels, batch);
+    let cached = began.elapsed();
+    let (mut velocity, mut optimiser) = (Vec::new(), Duration::ZERO);
+    for maps in (0..epochs).flat_map(|_| &cache) {
+        optimiser += step(&mut training, maps, &mut velocity);
     }
-    println!("{}", (images * epochs) as f64 / began.elapsed().as_secs_f64());
+    let all = began.elapsed();
+    println!("{}", (images * epochs) as f64 / all.as_secs_f64());
+    let parts = [("Open", opened), ("Frozen layers", cached - opened), ("Steps", all - cached)];
+    parts.iter().for_each(|(part, time)| eprintln!("{part}: {:.2} s", time.as_secs_f64()));
+    say_times(&mut training, optimiser, epochs * cache.len());
 }
 
 fn open() -> (Network, Weights, Training) {
