@@ -107,8 +107,9 @@ fn cold(images: usize, batch: usize, epochs: usize) {
     }
     let all = began.elapsed();
     println!("{}", (images * epochs) as f64 / all.as_secs_f64());
-    let parts = [("Open", opened), ("Frozen layers", cached - opened), ("Steps", all - cached)];
-    parts.iter().for_each(|(part, time)| eprintln!("{part}: {:.2} s", time.as_secs_f64()));
+    for (part, time) in [("Open", opened), ("Frozen layers", cached), ("Steps", all)] {
+        eprintln!("{part}: until {:.2} s", time.as_secs_f64());
+    }
     say_times(&mut training, optimiser, epochs * cache.len());
 }
 

@@ -120,8 +120,9 @@ unsafe fn of_maximum(
         seen += 1;
         // SAFETY: a pixel of the input.
         let from = unsafe { std::slice::from_raw_parts(from.add(first), gradient.len()) };
+        let is_first = seen == 1;
         for ((from, largest), which) in from.iter().zip(largest.iter_mut()).zip(which.iter_mut()) {
-            let is_larger = (*from > *largest) | (seen == 1);
+            let is_larger = is_first || *from > *largest;
             *largest = if is_larger { *from } else { *largest };
             *which = if is_larger { seen } else { *which };
         }
