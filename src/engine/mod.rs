@@ -6,6 +6,7 @@
 //!
 //! - [`Reference`]: node by node on stock candle tensors, on any device. It is the oracle of every other engine.
 //! - [`Cpu`]: planned, on kernels of our own; the one that is meant to be used where there is no GPU.
+//! - `Cuda`, with the feature `cuda`: planned, on cuDNN and kernels of our own, for NVIDIA cards.
 //! - `Graph`, with the feature `onnx`: no interpreter of the description, but of any backbone's own graph.
 //!
 //! [`EngineChoice`] opens the right one. What training changes is run by [`trainable`]'s interpreters instead.
@@ -14,6 +15,8 @@
 
 mod choice;
 pub mod cpu;
+#[cfg(feature = "cuda")]
+pub mod cuda;
 mod device;
 mod global_average;
 #[cfg(feature = "onnx")]
@@ -21,19 +24,25 @@ mod graph;
 mod input;
 mod lifetimes;
 mod plan;
+mod precision;
 mod reference;
 pub mod trainable;
 
 pub use choice::{EngineChoice, UnknownEngine};
 pub use cpu::Cpu;
+#[cfg(feature = "cuda")]
+pub use cuda::Cuda;
 pub use device::{DeviceChoice, DeviceError};
 pub use global_average::global_average;
 #[cfg(feature = "onnx")]
 pub use graph::{Graph, GraphError};
 pub use input::network_input;
+pub use precision::{Precision, UnknownPrecision};
 pub use reference::Reference;
 
 use candle_core::{Device, Result, Tensor};
+
+use crate::image::{Normalise, Pixels};
 
 /// Something that runs a network.
 pub trait Engine: Send + Sync {
@@ -49,4 +58,23 @@ pub trait Engine: Send + Sync {
     /// # Errors
     /// Those of candle: an image too small for the network, a device out of memory.
     fn run(&self, images: &Tensor) -> Result<Tensor>;
+
+    /// Normalises images, all of one size and kind, runs them, and gives the results on the host, one image's after the other's.
+    ///
+    /// # Errors
+    /// As [`network_input`] and [`Self::run`].
+    fn embed(&self, images: &[Pixels], normalise: &Normalise) -> Result<Vec<f32>> {
+        self.run(&network_input(images, normalise, self.device())?)?.flatten_all()?.to_vec1()
+    }
+
+    /// How many batches it computes at the same time: one, or one a card.
+    fn lanes(&self) -> usize {
+        1
+    }
+
+    /// What the user should know and is no error, since it was last asked for: that batches were too large for a card's memory, for
+    /// one.
+    fn take_notes(&self) -> Vec<String> {
+        Vec::new()
+    }
 }

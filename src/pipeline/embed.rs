@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use candle_core::{Result, bail};
 
 use super::Decoded;
-use crate::engine::{Engine, network_input};
+use crate::engine::Engine;
 use crate::image::{Normalise, Pixels};
 
 /// What became of some consecutive candidates.
@@ -71,7 +71,7 @@ impl<I: Iterator<Item = Decoded>> Embed<I> {
         let (sender, receiver) = sync_channel(1);
         let (engine, normalise) = (Arc::clone(&self.engine), self.normalise);
         // Where the receiver is gone nobody wants the result any more.
-        rayon::spawn(move || drop(sender.send(run(engine.as_ref(), images, &normalise, batch))));
+        rayon::spawn(move || drop(sender.send(run(engine.as_ref(), &images, &normalise, batch))));
         self.running.push_back(receiver);
         true
     }
@@ -90,11 +90,9 @@ impl<I: Iterator<Item = Decoded>> Iterator for Embed<I> {
 }
 
 /// Fills in the rows of a batch.
-fn run(engine: &dyn Engine, images: Vec<Pixels>, normalise: &Normalise, batch: Batch) -> Result<Batch> {
+fn run(engine: &dyn Engine, images: &[Pixels], normalise: &Normalise, batch: Batch) -> Result<Batch> {
     if images.is_empty() {
         return Ok(batch);
     }
-    let input = network_input(&images, normalise, engine.device())?;
-    drop(images);
-    Ok(Batch { rows: engine.run(&input)?.flatten_all()?.to_vec1()?, ..batch })
+    Ok(Batch { rows: engine.embed(images, normalise)?, ..batch })
 }
