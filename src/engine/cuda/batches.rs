@@ -8,10 +8,11 @@ use std::collections::HashMap;
 use candle_core::Error;
 use candle_core::cuda_backend::cudarc::driver::sys::CUdeviceptr;
 
-use super::batch::{Batch, Maker};
+use super::batch::Batch;
 use super::cudnn::Handle;
 use super::error::Result;
 use super::kernels::Pixels;
+use super::maker::Maker;
 use super::model::Model;
 use super::tuner::Tuner;
 use crate::image::Normalise;
@@ -74,7 +75,7 @@ impl Batches {
         let Some(Sized { batch, .. }) = self.ready.last() else { return Err(Error::msg("no batch").into()) };
         // SAFETY: the batch has room for as many; for the pixels the caller answers.
         unsafe { batch.run(&model.card, &self.handle, pixels, images, normalise)? };
-        Ok(batch.result)
+        Ok(batch.result())
     }
 
     /// Makes the batch for so many images of a size the last one: the smallest with room, or a new one.
@@ -98,6 +99,10 @@ impl Batches {
     /// Memory was not enough for so many images: half as many from now on.
     pub fn halve(&mut self, model: &Model, size: [usize; 2], images: usize) -> Result<()> {
         let half = (images / 2).max(1);
+        if self.most(size) <= half {
+            // Someone else's turn has found out already.
+            return Ok(());
+        }
         self.notes.push(format!("the card's memory is too small for {images} images at a time: {half} go together"));
         self.most.insert(size, half);
         self.clear(model)
@@ -112,7 +117,7 @@ impl Batches {
         }
         self.tuner.finish();
         let batch = made?;
-        if let Some(reason) = &batch.without_graph {
+        if let Some(reason) = batch.without_graph() {
             self.notes.push(format!("the card's work is sent step by step, which is slower with few images: {reason}"));
         }
         Ok(batch)

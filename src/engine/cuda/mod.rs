@@ -8,11 +8,12 @@
 //! ```
 //!
 //! What is in which file, from the outside in: `staging` brings pixels and takes rows, `batches` says which batch runs, `batch` is ready
-//! to run, `layout` says where its buffers are, `tuner` chooses engines and `choices` keeps that, `cudnn` describes convolutions to
+//! to run, `maker` makes it, `layout` says where its buffers are, `tuner` chooses engines and `choices` keeps that, `cudnn` describes convolutions to
 //! cuDNN, `kernels` are our own, in CUDA C++; `parameters` are the weights, `card` the card.
 //!
 //! Everything is computed on one stream of the engine's own, in the order in which it was sent there: batches take turns in the same
-//! memory, and only copies of pixels go on beside it.
+//! memory, and only copies of pixels go on beside it. A turn is the lock on `batches`: nobody else sends anything to that stream or
+//! waits for it, because it may be being captured.
 //!
 //! The first run on a machine chooses an engine for each convolution by timing what cuDNN proposes, which takes a while; the choice is
 //! kept, and later runs keep to it, see `choices`. Engines that may give other bits the next time are never chosen. So two runs give the
@@ -29,6 +30,7 @@ mod cudnn;
 mod error;
 mod kernels;
 mod layout;
+mod maker;
 mod map;
 mod memory;
 mod model;
@@ -155,11 +157,18 @@ impl Cuda {
         let pixels = staging.send(images)?;
         {
             let mut turn = self.batches();
-            staging.await_pixels()?;
-            #[expect(unsafe_code, reason = "names memory by address")]
-            // SAFETY: the staging keeps the pixels, and writes no others before the rows are there.
-            let result = unsafe { turn.run(&self.model, pixels, size, images.len(), normalise)? };
-            staging.send_back(result, numbers)?;
+            let sent = staging.await_pixels().and_then(|()| {
+                #[expect(unsafe_code, reason = "names memory by address")]
+                // SAFETY: the staging keeps the pixels, and writes no others before the rows are there.
+                unsafe {
+                    turn.run(&self.model, pixels, size, images.len(), normalise)
+                }
+            });
+            if let Err(error) = sent.and_then(|result| staging.send_back(result, numbers)) {
+                // The staging goes, so what was sent must be done with it; and only in a turn may the engine's stream be waited for.
+                let _ = self.model.card.stream.synchronize();
+                return Err(error);
+            }
         }
         let rows = staging.rows(numbers)?;
         self.stagings().push(staging);
@@ -177,8 +186,9 @@ impl Cuda {
         let pixels = storage.as_cuda_slice::<f32>()?.slice(layout.start_offset()..);
         let card = &self.model.card;
         let numbers = count * channels * rows * columns;
+        // Before anything is sent to the engine's stream: in someone else's turn it may be about to be captured.
+        let mut turn = self.batches();
         let result = card.tensor(numbers, |to| {
-            let mut turn = self.batches();
             let (from, _read) = pixels.device_ptr(&card.stream);
             let pixels = kernels::Pixels::Floats(from);
             #[expect(unsafe_code, reason = "names memory by address")]
@@ -188,6 +198,7 @@ impl Cuda {
                 memory::within(&card.stream, result, to, numbers * size_of::<f32>())
             }
         })?;
+        drop(turn);
         let result = Storage::Cuda(CudaStorage::wrap_cuda_slice(result, card.device.clone()));
         Ok(match self.model.network.nodes().last().map(|node| node.op) {
             Some(Op::GlobalAverage) => Tensor::from_storage(result, (count, channels), BackpropOp::none(), false),

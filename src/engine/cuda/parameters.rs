@@ -23,8 +23,10 @@ pub struct Parameter {
     pub convolution: Convolution,
     /// `[out, height, width, in]`, the image's channels padded with zeros to a multiple of 16 bytes.
     pub kernel: Memory,
-    /// `[out]`.
+    /// `[out]`, float32,
     pub bias: Memory,
+    /// and rounded like the kernel.
+    pub rounded_bias: Memory,
 }
 
 impl Parameters {
@@ -55,7 +57,8 @@ impl Parameters {
         let laid_out = laid_out.collect::<candle_core::Result<Vec<_>>>()?;
         let on_card = laid_out.into_iter().map(|(id, convolution, kernel, bias)| {
             let kernel = Memory::of(stream, &kernel)?;
-            Ok((id, Parameter { convolution, kernel, bias: Memory::of(stream, &bias)? }))
+            let rounded_bias = Memory::of(stream, &bytes(&bias, arithmetic.dtype))?;
+            Ok((id, Parameter { convolution, kernel, bias: Memory::of(stream, &bias)?, rounded_bias }))
         });
         Ok(Self(on_card.collect::<Result<_>>()?))
     }

@@ -124,10 +124,9 @@ impl Staging {
 
 impl Drop for Staging {
     fn drop(&mut self) {
-        // Where something went wrong halfway, copies may still be on their way.
-        for stream in &self.streams {
-            let _ = stream.synchronize();
-        }
+        // Where something went wrong halfway, pixels may still be on their way; the engine's stream is done with this.
+        let _ = self.streams[0].synchronize();
+        let _ = self.done.synchronize();
     }
 }
 

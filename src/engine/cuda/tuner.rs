@@ -11,14 +11,16 @@ use candle_core::cuda_backend::cudarc::driver::sys::CUevent_flags;
 
 use super::card::Card;
 use super::choices::Choices;
-use super::cudnn::{Config, Convolution, ExecutionPlan, Graph, Handle, Heuristics, Launch, Pointers};
+use super::cudnn::{Bias, Config, Convolution, ExecutionPlan, Graph, Handle, Heuristics, Launch, Pointers};
 use super::error::{CudaError, Result};
 use super::memory::Memory;
 
-/// Proposals that are timed, of each of the heuristics.
-const PROPOSALS: usize = 5;
+/// Proposals that are looked at,
+const MOST_PROPOSALS: usize = 40;
+/// and of those that may be used, how many are timed: some engines take a second to compile.
+const PROPOSALS: usize = 8;
 /// Bytes of workspace that a proposal may want.
-const MOST_WORKSPACE: usize = 1 << 30;
+const MOST_WORKSPACE: usize = 4 << 30;
 /// Rounds that a proposal is timed for; the best counts.
 const ROUNDS: usize = 3;
 /// What is kept where no engine computes a layer.
@@ -64,25 +66,24 @@ impl Tuner {
         if self.refused.contains(&key) || before == Some(NONE) {
             return Ok(None);
         }
-        let found = match convolution.graph(handle) {
-            Ok(graph) => {
-                let graph = Arc::new(graph);
-                match before.and_then(|tag| self.kept(handle, convolution, &graph, tag)) {
-                    Some(plan) => Some(plan),
-                    None => self.fastest(card, handle, convolution, &graph, places)?,
-                }
+        let mut graphs = Vec::new();
+        for graph in convolution.graphs(handle) {
+            match graph {
+                Ok(graph) => graphs.push(Arc::new(graph)),
+                Err(error) => self.against(&error),
             }
-            Err(error) => {
-                self.against(&error);
-                None
-            }
+        }
+        let kept = before.and_then(|tag| self.kept(handle, convolution, &graphs, tag));
+        let found = match kept {
+            Some(plan) => Some(plan),
+            None => self.fastest(card, handle, convolution, &graphs, places)?,
         };
         let Some(plan) = found else {
             choices.set(key.clone(), NONE);
             self.refused.insert(key);
             return Ok(None);
         };
-        choices.set(key.clone(), plan.tag());
+        choices.set(key.clone(), &format!("{}{}", prefix(plan.graph().bias()), plan.tag()));
         let plan = Arc::new(plan);
         self.plans.insert(key, Arc::clone(&plan));
         Ok(Some(plan))
@@ -109,9 +110,11 @@ impl Tuner {
         &mut self,
         handle: &Handle,
         convolution: &Convolution,
-        graph: &Arc<Graph>,
+        graphs: &[Arc<Graph>],
         tag: &str,
     ) -> Option<ExecutionPlan> {
+        let mut of_tag = graphs.iter().filter_map(|graph| Some((graph, tag.strip_prefix(prefix(graph.bias()))?)));
+        let (graph, tag) = of_tag.find(|(_, tag)| tag.starts_with("eng"))?;
         let config = Config::tagged(graph, tag).ok()??;
         let plan = config.keeps(convolution.tensor_cores).then(|| ExecutionPlan::new(handle, graph, config))?;
         plan.map_err(|error| self.against(&error)).ok()
@@ -123,38 +126,41 @@ impl Tuner {
         card: &Card,
         handle: &Handle,
         convolution: &Convolution,
-        graph: &Arc<Graph>,
+        graphs: &[Arc<Graph>],
         places: Pointers,
     ) -> Result<Option<ExecutionPlan>> {
-        let mut tried = HashSet::new();
-        let mut best: Option<(f32, ExecutionPlan)> = None;
         let mut out_of_memory = None;
         for heuristics in [Heuristics::A, Heuristics::B, Heuristics::Fallback] {
-            if heuristics == Heuristics::Fallback && best.is_some() {
-                break;
-            }
-            let proposed = Config::proposed(graph, heuristics, 4 * PROPOSALS).unwrap_or_else(|error| {
-                self.against(&error);
-                Vec::new()
-            });
-            let proposed = proposed.into_iter().filter(|config| config.keeps(convolution.tensor_cores));
-            let new: Vec<_> = proposed.filter(|config| tried.insert(config.tag().to_owned())).take(PROPOSALS).collect();
-            for config in new {
-                match self.timed(card, handle, graph, config, places) {
-                    Ok((time, plan)) => {
-                        if best.as_ref().is_none_or(|(least, _)| time < *least) {
-                            best = Some((time, plan));
+            let mut best: Option<(f32, ExecutionPlan)> = None;
+            for graph in graphs {
+                let proposed = self.proposed(graph, heuristics, convolution.tensor_cores);
+                for config in proposed.into_iter().take(PROPOSALS / graphs.len()) {
+                    match self.timed(card, handle, graph, config, places) {
+                        Ok((time, plan)) => {
+                            if best.as_ref().is_none_or(|(least, _)| time < *least) {
+                                best = Some((time, plan));
+                            }
                         }
+                        Err(error) if error.is_out_of_memory() => out_of_memory = Some(error),
+                        Err(error) => self.against(&error),
                     }
-                    Err(error) if error.is_out_of_memory() => out_of_memory = Some(error),
-                    Err(error) => self.against(&error),
                 }
             }
+            if let Some((_, plan)) = best {
+                return Ok(Some(plan));
+            }
         }
-        match (best, out_of_memory) {
-            (Some((_, plan)), _) => Ok(Some(plan)),
-            (None, Some(error)) => Err(error),
-            (None, None) => Ok(None),
+        out_of_memory.map_or(Ok(None), Err)
+    }
+
+    /// What cuDNN proposes and may be used, best first.
+    fn proposed(&mut self, graph: &Graph, heuristics: Heuristics, tensor_cores: bool) -> Vec<Config> {
+        match Config::proposed(graph, heuristics, MOST_PROPOSALS) {
+            Ok(configs) => configs.into_iter().filter(|config| config.keeps(tensor_cores)).collect(),
+            Err(error) => {
+                self.against(&error);
+                Vec::new()
+            }
         }
     }
 
@@ -205,6 +211,14 @@ impl Tuner {
 
     fn against(&mut self, error: &CudaError) {
         self.last_words = error.to_string();
+    }
+}
+
+/// What stands before the tag of a plan whose bias is rounded.
+const fn prefix(bias: Option<Bias>) -> &'static str {
+    match bias {
+        Some(Bias::Rounded) => "rounded-bias ",
+        Some(Bias::Float32) | None => "",
     }
 }
 

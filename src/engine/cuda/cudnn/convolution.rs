@@ -3,7 +3,7 @@
 use candle_core::DType;
 
 use super::descriptor::{Attribute, Descriptor, Kind};
-use super::graph::{self, Graph};
+use super::graph::{self, Bias, Graph};
 use super::handle::Handle;
 use crate::engine::cuda::error::Result;
 use crate::engine::cuda::map::Shape;
@@ -13,7 +13,7 @@ use candle_core::cuda_backend::cudarc::cudnn::sys::{cudnnConvolutionMode_t, cudn
 /// All that decides what is computed, but for the numbers and where they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Convolution {
-    /// Of input, weights and output. Products are summed in float32, and the bias is.
+    /// Of input, weights and output. Products are summed in float32.
     pub dtype: DType,
     /// Whether tensor cores may make 10 bits of float32.
     pub tensor_cores: bool,
@@ -42,11 +42,20 @@ impl Convolution {
         )
     }
 
-    /// Describes it to cuDNN.
+    /// Describes it to cuDNN, in all ways that there are: with the bias in float32 and, where activations are not, rounded like them,
+    /// since not every engine reads two types.
     ///
-    /// # Errors
-    /// Those of cuDNN: shapes or strides that it does not take.
-    pub fn graph(&self, handle: &Handle) -> Result<Graph> {
+    /// An error of one is of cuDNN: shapes or strides that it does not take.
+    pub fn graphs(&self, handle: &Handle) -> Vec<Result<Graph>> {
+        let biases = match (self.fused, self.dtype) {
+            (false, _) => vec![None],
+            (true, DType::F32) => vec![Some(Bias::Float32)],
+            (true, _) => vec![Some(Bias::Float32), Some(Bias::Rounded)],
+        };
+        biases.into_iter().map(|bias| self.graph(handle, bias)).collect()
+    }
+
+    fn graph(&self, handle: &Handle, added: Option<Bias>) -> Result<Graph> {
         let float = cudnnDataType_t::CUDNN_DATA_FLOAT;
         let dtype = match self.dtype {
             DType::F16 => cudnnDataType_t::CUDNN_DATA_HALF,
@@ -66,12 +75,13 @@ impl Convolution {
         let kernel = graph::tensor(graph::KERNEL, dtype, kernel_dims, kernel_strides, false)?;
         let output = graph::tensor(graph::OUTPUT, dtype, self.output.dims(), self.output.strides(), false)?;
         let window = self.window(float)?;
-        if !self.fused {
+        let Some(added) = added else {
             let convolution = forward(&window, [&input, &kernel, &output])?;
-            return Graph::new(handle, vec![convolution], vec![input, kernel, output, window]);
-        }
+            return Graph::new(handle, None, vec![convolution], vec![input, kernel, output, window]);
+        };
         let bias_strides = [out_channels, 1, out_channels, out_channels];
-        let bias = graph::tensor(graph::BIAS, float, [1, out_channels, 1, 1], bias_strides, false)?;
+        let of_bias = if added == Bias::Float32 { float } else { dtype };
+        let bias = graph::tensor(graph::BIAS, of_bias, [1, out_channels, 1, 1], bias_strides, false)?;
         let sums = graph::tensor(graph::SUMS, float, output_dims, packed, true)?;
         let biased = graph::tensor(graph::BIASED, float, output_dims, packed, true)?;
         let add = graph::pointwise(cudnnPointwiseMode_t::CUDNN_POINTWISE_ADD)?;
@@ -81,7 +91,7 @@ impl Convolution {
             graph::binary(&add, [&sums, &bias, &biased])?,
             graph::unary(&relu, [&biased, &output])?,
         ];
-        Graph::new(handle, operations, vec![input, kernel, bias, output, sums, biased, window, add, relu])
+        Graph::new(handle, Some(added), operations, vec![input, kernel, bias, output, sums, biased, window, add, relu])
     }
 
     fn window(&self, compute: cudnnDataType_t) -> Result<Descriptor> {

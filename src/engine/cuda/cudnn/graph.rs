@@ -22,22 +22,42 @@ pub const BIASED: i64 = 6;
 /// Bytes that every place in memory is a multiple of.
 const ALIGNMENT: i64 = 16;
 
+/// How a bias is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bias {
+    /// In float32.
+    Float32,
+    /// As activations are.
+    Rounded,
+}
+
 /// Operations, one after the other.
 pub struct Graph {
     descriptor: Descriptor,
+    bias: Option<Bias>,
     /// What it is of.
     _parts: Vec<Descriptor>,
 }
 
 impl Graph {
     /// Puts operations together; `parts` is what they are of.
-    pub fn new(handle: &Handle, operations: Vec<Descriptor>, mut parts: Vec<Descriptor>) -> Result<Self> {
+    pub fn new(
+        handle: &Handle,
+        bias: Option<Bias>,
+        operations: Vec<Descriptor>,
+        mut parts: Vec<Descriptor>,
+    ) -> Result<Self> {
         let descriptor = Descriptor::new(Kind::CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR)?
             .with_handle(Attribute::CUDNN_ATTR_OPERATIONGRAPH_HANDLE, handle)?
             .with_parts(Attribute::CUDNN_ATTR_OPERATIONGRAPH_OPS, &operations.iter().collect::<Vec<_>>())?
             .finalised()?;
         parts.extend(operations);
-        Ok(Self { descriptor, _parts: parts })
+        Ok(Self { descriptor, bias, _parts: parts })
+    }
+
+    /// The bias that it reads, if any.
+    pub const fn bias(&self) -> Option<Bias> {
+        self.bias
     }
 
     /// Its descriptor.

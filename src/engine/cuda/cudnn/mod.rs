@@ -17,6 +17,6 @@ mod plan;
 
 pub use config::{Config, Heuristics};
 pub use convolution::Convolution;
-pub use graph::Graph;
+pub use graph::{Bias, Graph};
 pub use handle::{Handle, version};
 pub use plan::{ExecutionPlan, Launch, Pointers};

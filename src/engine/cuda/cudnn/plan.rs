@@ -8,7 +8,7 @@ use candle_core::cuda_backend::cudarc::driver::sys::CUdeviceptr;
 
 use super::config::Config;
 use super::descriptor::{Attribute, Descriptor, Kind, Pointer};
-use super::graph::{self, Graph};
+use super::graph::{self, Bias, Graph};
 use super::handle::{Handle, check};
 use crate::engine::cuda::error::Result;
 
@@ -17,8 +17,9 @@ pub struct ExecutionPlan {
     descriptor: Descriptor,
     workspace: usize,
     tag: String,
-    /// What it is of.
-    _parts: (Config, Arc<Graph>),
+    graph: Arc<Graph>,
+    /// What it is of, too.
+    _config: Config,
 }
 
 /// Where a convolution's numbers are.
@@ -28,8 +29,10 @@ pub struct Pointers {
     pub input: CUdeviceptr,
     /// The weights.
     pub kernel: CUdeviceptr,
-    /// The bias, where it is added.
-    pub bias: Option<CUdeviceptr>,
+    /// The bias in float32, where it is added,
+    pub bias: CUdeviceptr,
+    /// and rounded.
+    pub rounded_bias: CUdeviceptr,
     /// What is written.
     pub output: CUdeviceptr,
     /// As many bytes as the plan asks for, which it may write.
@@ -55,7 +58,12 @@ impl ExecutionPlan {
         let workspace = descriptor.get::<i64>(Attribute::CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, 1)?;
         let workspace = workspace.first().map_or(0, |&bytes| bytes.max(0) as usize);
         let tag = config.tag().to_owned();
-        Ok(Self { descriptor, workspace, tag, _parts: (config, Arc::clone(graph)) })
+        Ok(Self { descriptor, workspace, tag, graph: Arc::clone(graph), _config: config })
+    }
+
+    /// What it computes.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
     }
 
     /// Bytes of workspace that it needs.
@@ -77,9 +85,9 @@ impl Launch {
     pub fn new(plan: &Arc<ExecutionPlan>, pointers: &Pointers) -> Result<Self> {
         let mut names = vec![graph::INPUT, graph::KERNEL, graph::OUTPUT];
         let mut places = vec![pointers.input, pointers.kernel, pointers.output];
-        if let Some(bias) = pointers.bias {
+        if let Some(bias) = plan.graph().bias() {
             names.push(graph::BIAS);
-            places.push(bias);
+            places.push(if bias == Bias::Float32 { pointers.bias } else { pointers.rounded_bias });
         }
         let places: Vec<_> = places.into_iter().map(pointer).collect();
         let pack = Descriptor::new(Kind::CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR)?
