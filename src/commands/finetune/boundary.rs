@@ -47,7 +47,7 @@ impl Fill<'_> {
         let Job { network, border, weights, hardware, .. } = self.job;
         let (devices, engine, precision) = (hardware.devices(), hardware.engine_choice(), hardware.precision());
         let trunk = Trunk::open(network, border, weights, engine, devices, precision)?;
-        if self.is_kept() { self.cached(trunk) } else { self.recomputed(trunk) }
+        if self.is_kept() { self.cached(&trunk) } else { self.recomputed(trunk) }
     }
 
     /// Whether the cache is as small as it has to be; tells how large it is.
@@ -80,11 +80,11 @@ impl Fill<'_> {
         is_kept
     }
 
-    fn cached(&self, trunk: Arc<dyn Engine>) -> Result<std::result::Result<Boundary, Stopped>> {
+    fn cached(&self, trunk: &Arc<dyn Engine>) -> Result<std::result::Result<Boundary, Stopped>> {
         let Job { dataset, record, views, hardware, .. } = self.job;
         let all: Vec<Item> = (0..dataset.candidates.len()).map(|candidate| Item { candidate, view: 0 }).collect();
         let of = self.job.of_plain_views(self.args)?;
-        let Some(plain) = self.fill(&of, &all, &trunk)? else { return Ok(Err(Stopped)) };
+        let Some(plain) = self.fill(&of, &all, trunk)? else { return Ok(Err(Stopped)) };
         let rejected = plain.rejected().to_vec();
         let split = self.split(&rejected)?;
         let mut other = None;
@@ -92,7 +92,7 @@ impl Fill<'_> {
             let train = &split.train.candidates;
             let items: Vec<Item> = CachedViews::items(train, views.count).collect();
             let of = self.job.of_other_views(self.args, train)?;
-            let Some(cache) = self.fill(&of, &items, &trunk)? else { return Ok(Err(Stopped)) };
+            let Some(cache) = self.fill(&of, &items, trunk)? else { return Ok(Err(Stopped)) };
             other = Some(CachedViews::new(cache, train));
         }
         let candidates = dataset.candidates.clone();
