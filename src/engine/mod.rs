@@ -8,8 +8,9 @@
 //! - [`Cpu`]: planned, on kernels of our own; the one that is meant to be used where there is no GPU.
 //! - `Cuda`, with the feature `cuda`: planned, on cuDNN and kernels of our own, for NVIDIA cards.
 //! - `Graph`, with the feature `onnx`: no interpreter of the description, but of any backbone's own graph.
+//! - [`Several`]: engines of several devices as one.
 //!
-//! [`EngineChoice`] opens the right one. What training changes is run by [`trainable`]'s interpreters instead.
+//! [`DeviceChoice`] opens the devices, [`EngineChoice`] the right engine on each of them. What training changes is run by [`trainable`]'s interpreters instead.
 //!
 //! The borders are candle tensors. [`network_input`] makes the one that goes in.
 
@@ -26,19 +27,21 @@ mod lifetimes;
 mod plan;
 mod precision;
 mod reference;
+mod several;
 pub mod trainable;
 
 pub use choice::{EngineChoice, UnknownEngine};
 pub use cpu::Cpu;
 #[cfg(feature = "cuda")]
 pub use cuda::Cuda;
-pub use device::{DeviceChoice, DeviceError};
+pub use device::{Cards, DeviceChoice, DeviceError, Opened, device_name};
 pub use global_average::global_average;
 #[cfg(feature = "onnx")]
 pub use graph::{Graph, GraphError};
 pub use input::network_input;
-pub use precision::{Precision, UnknownPrecision};
+pub use precision::{Precision, PrecisionError};
 pub use reference::Reference;
+pub use several::Several;
 
 use candle_core::{Device, Result, Tensor};
 
@@ -59,15 +62,16 @@ pub trait Engine: Send + Sync {
     /// Those of candle: an image too small for the network, a device out of memory.
     fn run(&self, images: &Tensor) -> Result<Tensor>;
 
-    /// Normalises images, all of one size and kind, runs them, and gives the results on the host, one image's after the other's.
+    /// Maps pixels, all of one size and number type, to the last node's result: of each image one row, one after the other.
     ///
     /// # Errors
-    /// As [`network_input`] and [`Self::run`].
+    /// Those of [`network_input`] and [`Self::run`].
     fn embed(&self, images: &[Pixels], normalise: &Normalise) -> Result<Vec<f32>> {
-        self.run(&network_input(images, normalise, self.device())?)?.flatten_all()?.to_vec1()
+        let input = network_input(images, normalise, self.device())?;
+        self.run(&input)?.flatten_all()?.to_vec1()
     }
 
-    /// How many batches it computes at the same time: one, or one a card.
+    /// Devices that work at the same time, for whoever keeps batches ready for each of them.
     fn lanes(&self) -> usize {
         1
     }

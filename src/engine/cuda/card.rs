@@ -8,7 +8,7 @@ use candle_core::cuda_backend::cudarc::driver::{CudaContext, CudaSlice, CudaStre
 use candle_core::{CudaDevice, Device, bail};
 
 use super::arithmetic::Arithmetic;
-use super::error::Result;
+use super::error::{CudaError, Result};
 use super::kernels::Kernels;
 
 /// A card.
@@ -82,6 +82,15 @@ impl Card {
         context.bind_to_thread()?;
         Ok(context)
     }
+}
+
+/// Bytes of a card's memory that nobody has.
+///
+/// # Errors
+/// Where the device is none; those of the driver.
+pub fn free_memory(device: &Device) -> candle_core::Result<usize> {
+    let free = || Ok(device.as_cuda_device()?.cuda_stream().context().mem_get_info()?.0);
+    free().map_err(|error: CudaError| error.into())
 }
 
 /// The driver's version, as the newest CUDA that it knows: 13000 is 13.0.

@@ -59,7 +59,7 @@ use self::tuner::Tuner;
 use super::plan::Plan;
 use super::{Engine, Precision};
 use crate::image::{Normalise, Pixels};
-use crate::inception::{Network, Op};
+use crate::inception::{Network, Op, Variant};
 use crate::weights::Weights;
 
 /// Leaves a value as it is: for what is normalised already.
@@ -109,6 +109,21 @@ impl Cuda {
         let activations = Layout::new(&Plan::new(network)?, &shapes, images, arithmetic).len;
         let weights: usize = network.convolutions().map(|(_, convolution)| convolution.kernel_len()).sum();
         Ok(activations + weights * arithmetic.dtype.size_in_bytes() + 3 * images * size[0] * size[1] * 3)
+    }
+
+    /// `most` images of 299x299, halved until they take no more than half of a card's free memory, for cuDNN's workspace and whatever
+    /// else is on the card want some as well.
+    ///
+    /// # Errors
+    /// Where the device is no NVIDIA card; those of its driver.
+    pub fn room(device: &Device, precision: Precision, most: usize) -> Result<usize> {
+        let free = card::free_memory(device)?;
+        let network = Network::new(Variant::Tf2015);
+        let mut images = most.max(1);
+        while images > 1 && Self::memory_of(&network, precision, [299, 299], images)? > free / 2 {
+            images /= 2;
+        }
+        Ok(images)
     }
 
     fn batches(&self) -> MutexGuard<'_, Batches> {
