@@ -244,10 +244,14 @@ def libraries():
         names = set()
         for path in root.rglob("libcudnn*.so.9"):
             names |= set(re.findall(rb"\0(cu[A-Z][A-Za-z0-9]+(?:_v\d+)?)(?=\0)", path.read_bytes()))
-        # What was compiled is "loaded"; all else says that there is no device.
-        loads = re.compile(rb"cu(Library|Module|Kernel|Func)")
-        statuses = {name.decode(): 0 if loads.match(name) else 100 for name in sorted(names - {b"cuDriverGetVersion"})}
-        code = "".join(f"int {name}(void) {{ return {status}; }}\n" for name, status in statuses.items())
+        # What was compiled is "loaded"; most else says that there is no device.
+        gives = re.compile(rb"cu(Library(LoadData|GetKernel)|Module(LoadData|LoadDataEx|GetFunction)|KernelGetFunction)")
+        takes = re.compile(rb"cu(Library|Module)Unload|cu(Kernel|Func)SetAttribute")
+        code = ""
+        for name in sorted(names - {b"cuDriverGetVersion"}):
+            body = "(void **result) { *result = result; return 0; }" if gives.fullmatch(name) else "(void) { return 100; }"
+            body = "(void) { return 0; }" if takes.fullmatch(name) else body
+            code += f"int {name.decode()}{body}\n"
         code += "int cuDriverGetVersion(int *version) { *version = 13000; return 0; }\n"
         folder = tempfile.mkdtemp()
         command = ["cc", "-w", "-shared", "-fPIC", "-Wl,-soname,libcuda.so.1", "-x", "c", "-", "-o", f"{folder}/libcuda.so.1"]
