@@ -60,3 +60,40 @@ pub fn first_fit(lens: &[usize], alive: &[Lifetime]) -> (Vec<usize>, usize) {
     }
     (offsets, end)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const fn place(buffer: usize) -> Place {
+        Place { buffer: Some(buffer), channel: 0, channels: 1 }
+    }
+
+    #[test]
+    fn a_buffer_lives_from_the_first_step_that_touches_it_to_the_last_and_the_result_to_the_end() {
+        let images = Place { buffer: None, ..place(0) };
+        let steps = [[images, place(0)], [place(0), place(1)], [place(0), place(2)], [place(1), place(2)]];
+        assert_eq!(lifetimes(steps.into_iter(), 4, place(2)), [(0, 2), (1, 3), (2, 4), (4, 0)]);
+    }
+
+    proptest! {
+        #[test]
+        fn buffers_that_are_alive_together_never_share(
+            buffers in prop::collection::vec((0_usize..100, 0_usize..20, 0_usize..6), 0..40)
+        ) {
+            let lens: Vec<usize> = buffers.iter().map(|buffer| buffer.0).collect();
+            let alive: Vec<Lifetime> = buffers.iter().map(|buffer| (buffer.1, buffer.1 + buffer.2)).collect();
+            let (offsets, len) = first_fit(&lens, &alive);
+            for a in 0..lens.len() {
+                prop_assert!(offsets[a] + lens[a] <= len);
+                for b in 0..a {
+                    let together = alive[a].0 <= alive[b].1 && alive[b].0 <= alive[a].1;
+                    let apart = offsets[a] + lens[a] <= offsets[b] || offsets[b] + lens[b] <= offsets[a];
+                    prop_assert!(!together || apart, "{a} and {b}");
+                }
+            }
+        }
+    }
+}

@@ -15,7 +15,7 @@
 //! memory, and only copies of pixels go on beside it. A turn is the lock on `batches`: nobody else sends anything to that stream or
 //! waits for it, because it may be being captured.
 //!
-//! The first run on a machine chooses an engine for each convolution by timing what cuDNN proposes, which takes a while; the choice is
+//! The first run on a machine chooses an engine for each convolution by timing what cuDNN proposes, which may take minutes; the choice is
 //! kept, and later runs keep to it, see `choices`. Engines that may give other bits the next time are never chosen. So two runs give the
 //! same bits, but for the very first beside another first one.
 //!
