@@ -86,6 +86,9 @@ impl Cuda {
             bail!("weights of the variant {} in a network of the variant {}", weights.variant(), network.variant());
         }
         let plan = Plan::new(&network)?;
+        if plan.steps.is_empty() {
+            bail!("a network that computes nothing");
+        }
         let card = Card::new(device, Arithmetic::of(precision))?;
         let parameters = Parameters::new(&network, weights, card.arithmetic, &card.stream)?;
         let handle = Handle::new(&card.stream)?;
