@@ -76,8 +76,9 @@ impl Staging {
         let mut rest = self.pixels.as_mut_slice()?;
         let mut all = 0;
         for image in images {
+            require_alike(image, first)?;
             let (place, behind) = rest.split_at_mut(bytes(first));
-            take_in(image, first, place)?;
+            take_in(image, place);
             rest = behind;
             all += place.len();
         }
@@ -148,22 +149,31 @@ pub const fn bytes(image: &Pixels) -> usize {
     }
 }
 
-/// Writes an image's values where they are to be, if it is of the first one's size and kind.
-fn take_in(image: &Pixels, first: &Pixels, place: &mut [u8]) -> candle_core::Result<()> {
+/// Refuses an image that is not of the first one's size and kind.
+fn require_alike(image: &Pixels, first: &Pixels) -> candle_core::Result<()> {
     if image.side != first.side {
         bail!("a batch of images of different sizes");
     }
-    let values = image.side * image.side * 3;
-    match (&image.values, &first.values) {
-        (Values::U8(bytes), Values::U8(_)) if bytes.len() == values => place.copy_from_slice(bytes),
-        (Values::F32(floats), Values::F32(_)) if floats.len() == values => {
+    let values = match (&image.values, &first.values) {
+        (Values::U8(bytes), Values::U8(_)) => bytes.len(),
+        (Values::F32(floats), Values::F32(_)) => floats.len(),
+        _ => bail!("a batch of bytes and floats mixed"),
+    };
+    let expected = image.side * image.side * 3;
+    if values != expected {
+        bail!("an image of {values} values, not {expected}");
+    }
+    Ok(())
+}
+
+/// Writes an image's values where they are to be.
+fn take_in(image: &Pixels, place: &mut [u8]) {
+    match &image.values {
+        Values::U8(bytes) => place.copy_from_slice(bytes),
+        Values::F32(floats) => {
             for (place, float) in place.as_chunks_mut::<4>().0.iter_mut().zip(floats) {
                 *place = float.to_ne_bytes();
             }
         }
-        (Values::U8(bytes), Values::U8(_)) => bail!("an image of {} values, not {values}", bytes.len()),
-        (Values::F32(floats), Values::F32(_)) => bail!("an image of {} values, not {values}", floats.len()),
-        _ => bail!("a batch of bytes and floats mixed"),
     }
-    Ok(())
 }
