@@ -30,7 +30,7 @@ HALF, BFLOAT16, FLOAT = 2, 9, 0
 # Precision: number type, tensor cores allowed, types of the bias.
 PRECISIONS = {
     "f16": (HALF, True, [FLOAT, HALF]),
-    "bf16": (BFLOAT16, True, [FLOAT, BFLOAT16]),
+    "bf16": (BFLOAT16, True, [FLOAT]),
     "tf32": (FLOAT, True, [FLOAT]),
     "f32": (FLOAT, False, [FLOAT]),
 }
