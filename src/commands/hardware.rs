@@ -9,7 +9,7 @@ use candle_core::Device;
 use super::console::Console;
 use crate::cli::HardwareArgs;
 use crate::counts::count;
-use crate::engine::{Engine, EngineChoice, Opened, Precision, device_name};
+use crate::engine::{Engine, EngineChoice, Opened, Precision, device_name, fitting_batch};
 use crate::inception::Network;
 use crate::weights::Weights;
 
@@ -72,11 +72,13 @@ impl Hardware {
         }
     }
 
-    /// Images that go through the whole network, or its frozen part, at a time: `--batch-size`, or what suits the device.
-    pub(super) fn batch_size(&self, asked: Option<NonZeroUsize>) -> usize {
+    /// Images that go through a network, or its frozen part, at a time: `--batch-size`, or what suits the device. None is a
+    /// network that is run as its graph says it, on the CPU.
+    pub(super) fn batch_size(&self, asked: Option<NonZeroUsize>, network: Option<&Network>) -> usize {
+        let of_card = |network| fitting_batch(network, &self.devices, self.precision, OF_CARD);
         let fitting = || match (self.device(), self.engine) {
             (Device::Cpu, _) => (8 * rayon::current_num_threads()).clamp(8, 128),
-            (Device::Cuda(_), EngineChoice::Auto) => OF_CARD,
+            (Device::Cuda(_), EngineChoice::Auto) => network.map_or(OF_CARD, of_card),
             (Device::Cuda(_) | Device::Metal(_), _) => OF_REFERENCE,
         };
         asked.map_or_else(fitting, NonZeroUsize::get)

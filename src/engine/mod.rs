@@ -19,6 +19,7 @@ pub mod cpu;
 #[cfg(feature = "cuda")]
 mod cuda;
 mod device;
+mod fitting;
 mod global_average;
 #[cfg(feature = "onnx")]
 mod graph;
@@ -33,6 +34,7 @@ pub use cpu::Cpu;
 #[cfg(feature = "cuda")]
 pub use cuda::Cuda;
 pub use device::{Cards, DeviceChoice, DeviceError, Opened, device_name};
+pub use fitting::fitting_batch;
 pub use global_average::global_average;
 #[cfg(feature = "onnx")]
 pub use graph::{Graph, GraphError};
@@ -72,5 +74,11 @@ pub trait Engine: Send + Sync {
     /// Devices that work at the same time, for whoever keeps batches ready for each of them.
     fn lanes(&self) -> usize {
         1
+    }
+
+    /// What the user should know and is no error, since it was last asked for: that batches were too large for a card's memory, for
+    /// one.
+    fn take_notes(&self) -> Vec<String> {
+        Vec::new()
     }
 }

@@ -64,6 +64,10 @@ impl Engine for Several {
     fn lanes(&self) -> usize {
         self.engines.iter().map(|engine| engine.lanes()).sum()
     }
+
+    fn take_notes(&self) -> Vec<String> {
+        self.engines.iter().flat_map(|engine| engine.take_notes()).collect()
+    }
 }
 
 /// An engine while it has a batch more.

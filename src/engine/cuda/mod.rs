@@ -20,6 +20,16 @@ impl Cuda {
         }
         Ok(Self(Reference::new(network, weights, device)?))
     }
+
+    /// Bytes that batches of so many images of `[height, width]` take at most: the results of all nodes, float32.
+    ///
+    /// # Errors
+    /// Where the images are too small for the network.
+    pub fn memory_of(network: &Network, _precision: Precision, size: [usize; 2], images: usize) -> Result<usize> {
+        let shapes = network.shapes(size).map_err(candle_core::Error::wrap)?;
+        let numbers: usize = shapes.iter().map(|shape| shape.iter().product::<usize>()).sum();
+        Ok(images * numbers * size_of::<f32>())
+    }
 }
 
 impl Engine for Cuda {
