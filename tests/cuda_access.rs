@@ -100,7 +100,7 @@ fn libraries_that_are_missing_are_all_named_with_the_packages_that_bring_them() 
     }
     let driver = empty_libraries(&["libcuda.so.1"]);
     let folder = driver.path().to_str().unwrap();
-    let names = "cuBLASLt and cuBLAS and cuRAND and cuDNN";
+    let names = "cuBLASLt, cuBLAS, cuRAND, cuDNN cannot be opened";
     let packages = "pip install nvidia-cublas nvidia-curand nvidia-cudnn-cu13";
     refused(driver.path(), &[names, packages, "libcudnn.so, ", "libcublasLt.so, ", folder]);
     falls_back(driver.path(), &[names]);

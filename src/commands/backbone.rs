@@ -67,6 +67,15 @@ impl Backbone {
         }
     }
 
+    /// Its description, where it has one.
+    pub(super) fn network(&self) -> Option<Network> {
+        match self {
+            Self::Inception(weights) => Some(Network::new(weights.variant())),
+            #[cfg(feature = "onnx")]
+            Self::Graph(_) => None,
+        }
+    }
+
     /// Prepares it.
     pub(super) fn engine(self, hardware: &Hardware) -> Result<Arc<dyn Engine>> {
         Ok(match self {

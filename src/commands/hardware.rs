@@ -9,14 +9,11 @@ use candle_core::Device;
 use super::console::Console;
 use crate::cli::HardwareArgs;
 use crate::counts::count;
-#[cfg(feature = "cuda")]
-use crate::engine::Cuda;
-use crate::engine::{Engine, EngineChoice, Opened, Precision, device_name};
+use crate::engine::{Engine, EngineChoice, Opened, Precision, device_name, fitting_batch};
 use crate::inception::Network;
 use crate::weights::Weights;
 
-/// Images that go through an NVIDIA card at a time, where it has the memory: enough for the deepest layers, whose maps are 8x8, to fill it.
-#[cfg(feature = "cuda")]
+/// Images that go through an NVIDIA card at a time: enough for the deepest layers, whose maps are 8x8, to fill it.
 const OF_CARD: usize = 256;
 /// Likewise where each operation of the reference engine keeps its own result.
 const OF_REFERENCE: usize = 32;
@@ -75,22 +72,16 @@ impl Hardware {
         }
     }
 
-    /// Images that go through the whole network, or its frozen part, at a time: `--batch-size`, or what suits the device.
-    pub(super) fn batch_size(&self, asked: Option<NonZeroUsize>) -> usize {
+    /// Images that go through a network, or its frozen part, at a time: `--batch-size`, or what suits the device. None is a
+    /// network that is run as its graph says it, on the CPU.
+    pub(super) fn batch_size(&self, asked: Option<NonZeroUsize>, network: Option<&Network>) -> usize {
+        let of_card = |network| fitting_batch(network, &self.devices, self.precision, OF_CARD);
         let fitting = || match (self.device(), self.engine) {
             (Device::Cpu, _) => (8 * rayon::current_num_threads()).clamp(8, 128),
-            #[cfg(feature = "cuda")]
-            (Device::Cuda(_), EngineChoice::Auto) => self.of_cards(),
+            (Device::Cuda(_), EngineChoice::Auto) => network.map_or(OF_CARD, of_card),
             (Device::Cuda(_) | Device::Metal(_), _) => OF_REFERENCE,
         };
         asked.map_or_else(fitting, NonZeroUsize::get)
-    }
-
-    /// [`OF_CARD`], or fewer: what the card that has the least free memory has room for.
-    #[cfg(feature = "cuda")]
-    fn of_cards(&self) -> usize {
-        let rooms = self.devices.iter().filter_map(|device| Cuda::room(device, self.precision, OF_CARD).ok());
-        rooms.min().unwrap_or(OF_CARD)
     }
 
     /// `2 threads`, `cuda:0 (NVIDIA H100, float16)`.

@@ -96,21 +96,21 @@ pub(super) fn images_shown(dataset: &Dataset) -> String {
     format!("{}{classes} under {}", count(dataset.candidates.len(), "image", "images"), dataset.root.display())
 }
 
-/// The candidates from position `done` on, decoded ahead and run through the network.
+/// The candidates from position `done` on, decoded ahead and run through the network; what it notes on the way is said.
 pub(super) fn through_network(
     dataset: &Dataset,
     loader: Loader,
     engine: Arc<dyn Engine>,
     batch_size: usize,
     done: usize,
+    console: Console,
 ) -> impl Iterator<Item = Result<Batch>> {
     let normalise = loader.preprocess.normalise;
     let ahead = 2 * (batch_size * engine.lanes()).max(rayon::current_num_threads());
     let decoded = decode_ahead(loader, &dataset.candidates, done, ahead);
-    Embed::new(decoded, Arc::clone(&engine), normalise, batch_size).map(move |batch| {
-        for note in engine.take_notes() {
-            Console::of_process().say(note);
-        }
+    let noted = Arc::clone(&engine);
+    Embed::new(decoded, engine, normalise, batch_size).map(move |batch| {
+        noted.take_notes().iter().for_each(|note| console.say(note));
         Ok(batch?)
     })
 }

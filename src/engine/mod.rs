@@ -19,6 +19,7 @@ pub mod cpu;
 #[cfg(feature = "cuda")]
 pub mod cuda;
 mod device;
+mod fitting;
 mod global_average;
 #[cfg(feature = "onnx")]
 mod graph;
@@ -35,6 +36,7 @@ pub use cpu::Cpu;
 #[cfg(feature = "cuda")]
 pub use cuda::Cuda;
 pub use device::{Cards, DeviceChoice, DeviceError, Opened, device_name};
+pub use fitting::fitting_batch;
 pub use global_average::global_average;
 #[cfg(feature = "onnx")]
 pub use graph::{Graph, GraphError};

@@ -125,4 +125,8 @@ impl Engine for Trunk {
             several => Tensor::cat(several, 1),
         }
     }
+
+    fn take_notes(&self) -> Vec<String> {
+        self.engines.iter().flatten().flat_map(|engine| engine.take_notes()).collect()
+    }
 }

@@ -42,12 +42,12 @@ pub(super) fn run(args: &ExtractArgs, console: Console) -> Result<End> {
     let start = image_run::start(&args.run);
     let mut journal = Journal::open(&output.partial(), &of, columns, output.shard_rows, start)?;
 
+    let batch_size = hardware.batch_size(args.run.batch_size, backbone.network().as_ref());
     let engine = backbone.engine(&hardware)?;
-    let batch_size = hardware.batch_size(args.run.batch_size);
     greet(console, &dataset, &hardware.network_shown(&provenance.variant, batch_size));
 
     let loader = Loader { root: dataset.root.clone(), options, preprocess };
-    let batches = image_run::through_network(&dataset, loader, engine, batch_size, journal.candidates());
+    let batches = image_run::through_network(&dataset, loader, engine, batch_size, journal.candidates(), console);
     match image_run::into_journal(batches, &mut journal, dataset.candidates.len(), console)? {
         Some(progress) => conclude(args, console, &dataset, &provenance, journal, &output, &progress),
         None => Ok(End::Interrupted),

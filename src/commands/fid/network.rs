@@ -32,8 +32,9 @@ impl FeatureNetwork {
         let provenance =
             provenance::of_run(weights.sha256(), weights.variant().to_string(), &preprocess, options.background)?;
         let hardware = Hardware::open(&args.run.hardware, console)?;
-        let engine = hardware.engine(Network::new(weights.variant()), &weights)?;
-        let batch_size = hardware.batch_size(args.run.batch_size);
+        let network = Network::new(weights.variant());
+        let batch_size = hardware.batch_size(args.run.batch_size, Some(&network));
+        let engine = hardware.engine(network, &weights)?;
         Ok(Self { engine, hardware, batch_size, preprocess, options, provenance })
     }
 }

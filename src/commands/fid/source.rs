@@ -148,7 +148,7 @@ fn through_network(
     let shown = hardware.network_shown(&provenance.variant, *batch_size);
     console.say(format_args!("{}; {shown}", image_run::images_shown(dataset)));
     let loader = Loader { root: dataset.root.clone(), options: *options, preprocess: *preprocess };
-    let batches = image_run::through_network(dataset, loader, Arc::clone(engine), *batch_size, 0);
+    let batches = image_run::through_network(dataset, loader, Arc::clone(engine), *batch_size, 0, console);
     let total = dataset.candidates.len();
     let (mut done, mut undecoded) = (0, Vec::new());
     let each = |batch: crate::pipeline::Batch| {

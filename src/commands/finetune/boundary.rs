@@ -110,12 +110,13 @@ impl Fill<'_> {
         if before > 0 {
             self.console.say(format_args!("{} there already", count(before, "image is", "images are")));
         }
-        let batch_size = hardware.batch_size(None);
+        let batch_size = hardware.batch_size(None, Some(&self.job.network));
         let decoded = DecodeAhead::new(self.jobs(items, before), 2 * batch_size * trunk.lanes());
         let batches = Embed::new(decoded, Arc::clone(trunk), views.loader.preprocess.normalise, batch_size);
         let mut progress = Progress::new(self.console, total, before);
         for batch in batches {
             let batch = batch?;
+            trunk.take_notes().iter().for_each(|note| self.console.say(note));
             let (done, rejected) = (batch.candidates, batch.rejected.len());
             writer.append(batch)?;
             progress.advance(done, rejected);

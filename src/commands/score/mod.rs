@@ -117,7 +117,7 @@ fn score_images(
         (Backbone::Graph(_), Some(_)) => bail!("--explain draws what an Inception-v3 saw, and this is another network"),
     };
     let mut first = journal.candidates();
-    let rows = image_run::through_network(dataset, loader, engine, batch_size, first);
+    let rows = image_run::through_network(dataset, loader, engine, batch_size, first, console);
     let batches = rows.map(|batch| {
         let judged = match &explainer {
             Some(explainer) => explainer.judge(head, batch?, first)?,

@@ -61,7 +61,7 @@ impl Source {
         let OfHead { backbone, preprocess, background } = backbone::of_head(&classifier.head, &classifier.backbone)?;
         let options = DecodeOptions { background, max_pixels: args.max_pixels };
         let hardware = Hardware::open(&args.run.hardware, console)?;
-        let batch_size = hardware.batch_size(args.run.batch_size);
+        let batch_size = hardware.batch_size(args.run.batch_size, backbone.network().as_ref());
         let loader = Loader { root: dataset.root.clone(), options, preprocess };
         let network = Network { backbone, hardware, loader, batch_size };
         Ok(Self { dataset, rows: Rows::Network(Box::new(network)) })

@@ -114,21 +114,6 @@ impl Cuda {
         Ok(activations + weights * arithmetic.dtype.size_in_bytes() + 3 * images * size[0] * size[1] * 3)
     }
 
-    /// `most` images of 299x299, halved until they take no more than half of a card's free memory, for cuDNN's workspace and whatever
-    /// else is on the card want some as well.
-    ///
-    /// # Errors
-    /// Where the device is no NVIDIA card; those of its driver.
-    pub fn room(device: &Device, precision: Precision, most: usize) -> Result<usize> {
-        let free = card::free_memory(device)?;
-        let network = Network::new(Variant::Tf2015);
-        let mut images = most.max(1);
-        while images > 1 && Self::memory_of(&network, precision, [299, 299], images)? > free / 2 {
-            images /= 2;
-        }
-        Ok(images)
-    }
-
     fn batches(&self) -> MutexGuard<'_, Batches> {
         self.batches.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -222,6 +207,16 @@ impl Cuda {
             Some(Op::GlobalAverage) => Tensor::from_storage(result, (count, channels), BackpropOp::none(), false),
             _ => Tensor::from_storage(result, (count, channels, rows, columns), BackpropOp::none(), false),
         })
+    }
+
+    /// Bytes that batches of so many images of `[height, width]` take at most: the results of all nodes, float32.
+    ///
+    /// # Errors
+    /// Where the images are too small for the network.
+    pub fn memory_of(network: &Network, _precision: Precision, size: [usize; 2], images: usize) -> Result<usize> {
+        let shapes = network.shapes(size).map_err(candle_core::Error::wrap)?;
+        let numbers: usize = shapes.iter().map(|shape| shape.iter().product::<usize>()).sum();
+        Ok(images * numbers * size_of::<f32>())
     }
 }
 

@@ -71,7 +71,7 @@ mod opened_at_run_time {
         packages.dedup();
         let files: Vec<String> = missing.iter().map(|library| library.file_names()).collect();
         Err(DeviceError::MissingLibraries {
-            names: missing.iter().map(|library| library.name).collect::<Vec<_>>().join(" and "),
+            names: missing.iter().map(|library| library.name).collect::<Vec<_>>().join(", "),
             looked_for: format!("{} in {}", files.join("; "), folders()),
             packages: packages.join(" "),
         })

@@ -28,6 +28,15 @@ pub struct Opened {
     pub passed_over: Option<DeviceError>,
 }
 
+/// Bytes of a card's memory that nobody has; none where the driver does not say, and of other devices.
+#[cfg(feature = "cuda")]
+pub fn free_memory(device: &Device) -> Option<usize> {
+    match device {
+        Device::Cuda(card) => nvidia::free_memory(card),
+        Device::Cpu | Device::Metal(_) => None,
+    }
+}
+
 /// `cuda:0 (NVIDIA H100 PCIe)`, `Metal`, `the CPU`.
 #[must_use]
 pub fn device_name(device: &Device) -> String {

@@ -44,6 +44,12 @@ pub fn name(card: &CudaDevice) -> String {
     named(&context)
 }
 
+/// Bytes of its memory that nobody has; none where the driver does not say.
+pub fn free_memory(card: &CudaDevice) -> Option<usize> {
+    let asked = panics::silently(|| card.cuda_stream().context().mem_get_info());
+    asked.ok()?.ok().map(|(free, _)| free)
+}
+
 fn named(context: &CudaContext) -> String {
     let card = context.ordinal();
     context.name().map_or_else(|_| format!("cuda:{card}"), |name| format!("cuda:{card} ({name})"))
