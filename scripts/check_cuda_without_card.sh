@@ -1,0 +1,90 @@
+#!/usr/bin/env bash
+# Runs the CUDA build on a machine without a card, against the stand-in of tests/cuda_standin/; the head of standin.h there says what that
+# proves and what it does not.
+#
+#   tests/cuda_standin/*.cpp, src/engine/cuda/kernels/*.cu ─▶ g++ ─▶ target/cuda-standin/lib/ ─▶ tests/cuda.rs, several times
+#
+#   scripts/check_cuda_without_card.sh            every check
+#   scripts/check_cuda_without_card.sh NAME...    the checks whose names have one of these in them, once
+#   scripts/check_cuda_without_card.sh --build    the stand-in alone: LD_LIBRARY_PATH=target/cuda-standin/lib headstock ... then has a card
+#
+# It needs g++, python3 with pip, and a toolkit: CUDA_HOME, and what else the build of the feature cuda asks for. cuDNN's headers are those
+# in CUDNN_INCLUDE, or are fetched from PyPI into target/.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+[ -f "${CUDA_HOME:-}/include/cuda.h" ] || { echo "set CUDA_HOME to a CUDA toolkit, one with include/cuda.h" >&2; exit 1; }
+out=$PWD/target/cuda-standin
+mkdir -p "$out/lib" "$out/objects"
+
+if [ -z "${CUDNN_INCLUDE:-}" ]; then
+    CUDNN_INCLUDE=$out/cudnn/nvidia/cudnn/include
+    if [ ! -f "$CUDNN_INCLUDE/cudnn.h" ]; then
+        echo "cuDNN's headers, from PyPI (0.5 GB, of which 1 MB is kept)"
+        python3 -m pip download --quiet --no-deps --dest "$out/cudnn" 'nvidia-cudnn-cu13==9.*'
+        python3 -c 'import sys, zipfile; z = zipfile.ZipFile(sys.argv[1]); z.extractall(sys.argv[2], [n for n in z.namelist() if "/include/" in n])' \
+            "$out"/cudnn/*.whl "$out/cudnn"
+        rm "$out"/cudnn/*.whl
+    fi
+fi
+
+source=tests/cuda_standin
+# Checked bounds in the stand-in itself; sums in the order that they are written.
+flags=(-std=c++17 -fPIC -march=native -Wall -Wextra -Werror -Wno-missing-field-initializers -Wno-unknown-pragmas
+    -I "$source" -isystem "$CUDA_HOME/include" -isystem "$CUDNN_INCLUDE")
+
+compile() { # level of optimisation, source, object, more flags
+    local level=$1 from=$2 to=$out/objects/$3.o
+    shift 3
+    g++ "${flags[@]}" "-O$level" "$@" -c "$from" -o "$to"
+}
+
+library() { # soname, then files in objects/
+    local name=$1
+    shift
+    g++ -shared -pthread -Wl,-soname,"$name" -Wl,--no-undefined -o "$out/lib/$name" "${@/#/$out/objects/}"
+}
+
+build() {
+    local name kernels=()
+    for name in memory streams modules driver descriptors operation_graph engines blas_rand; do compile 2 "$source/$name.cpp" "$name"; done
+    compile 3 "$source/convolution.cpp" convolution
+    for file in src/engine/cuda/kernels/*.cu; do
+        name=kernels_$(basename "$file" .cu)
+        # The names of the kernels are in the object file; with them, once more.
+        compile 0 "$source/kernels_host.cpp" "$name" -DKERNELS="\"$PWD/$file\"" -w
+        nm --defined-only --extern-only "$out/objects/$name.o" | awk '$2 == "T" && $3 !~ /^_Z/ { print "ENTRY(" $3 ")" }' > "$out/objects/$name.entries"
+        compile 3 "$source/kernels_host.cpp" "$name" -DKERNELS="\"$PWD/$file\"" -DENTRIES="\"$out/objects/$name.entries\""
+        kernels+=("$name.o")
+    done
+    library libcuda.so.1 memory.o streams.o modules.o driver.o "${kernels[@]}"
+    library libcudnn.so.9 descriptors.o operation_graph.o engines.o convolution.o ../lib/libcuda.so.1
+    for name in libcublas.so.13 libcublasLt.so.13 libcurand.so.10; do library "$name" blas_rand.o; done
+}
+
+run() { # what is special about this run, as NAME=VALUE, then names of checks
+    local settings=()
+    while [[ ${1:-} == *=* ]]; do
+        settings+=("$1")
+        shift
+    done
+    echo "+ ${settings[*]:-as it is} ${*:-every check}"
+    env "${settings[@]}" LD_LIBRARY_PATH="$out/lib:${LD_LIBRARY_PATH:-}" XDG_CACHE_HOME="$out/cache" "$checks" --test-threads 1 "$@"
+}
+
+build
+[ "${1:-}" != --build ] || exit 0
+
+rm -rf "$out/cache"
+test=(cargo test --release --locked --test cuda --no-default-features --features cuda --target x86_64-unknown-linux-gnu
+    --target-dir "${CUDA_TARGET_DIR:-target-cuda}")
+"${test[@]}" --no-run
+checks=$("${test[@]}" --no-run 2>&1 | sed -n 's/.*Executable.*(\(.*\))/\1/p')
+if [ $# -gt 0 ]; then
+    run "$@"
+    exit
+fi
+run HEADSTOCK_STANDIN_CARDS=2
+run HEADSTOCK_STANDIN_ORDER=early HEADSTOCK_STANDIN_CARDS=2
+run HEADSTOCK_STANDIN_CUDNN=packed parity
+run HEADSTOCK_STANDIN_CUDNN=plain parity
