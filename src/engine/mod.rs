@@ -19,6 +19,8 @@ mod global_average;
 #[cfg(feature = "onnx")]
 mod graph;
 mod input;
+mod lifetimes;
+mod plan;
 mod reference;
 pub mod trainable;
 

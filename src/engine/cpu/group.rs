@@ -11,8 +11,9 @@ use super::convolution::Block;
 use super::layout::Layout;
 use super::map::Map;
 use super::pool::{self, Pool};
-use super::program::{Place, Step, Work};
+use super::program::{Step, Work};
 use super::scratch::Scratch;
+use crate::engine::plan::Place;
 
 /// Images on their way through the program.
 pub(super) struct Group<'a> {

@@ -11,7 +11,9 @@
 //!
 //! Buffers share memory where they are not alive at the same time.
 
-use super::program::{Place, Program};
+use super::program::Program;
+use crate::engine::lifetimes::{first_fit, lifetimes};
+use crate::engine::plan::Place;
 
 /// Maps with fewer pixels than this go together.
 const SMALL: usize = 128;
@@ -54,20 +56,8 @@ impl Layout {
         let large = |step: &super::program::Step| pixels(&step.input).max(pixels(&step.output)) >= SMALL;
         let together = program.steps.iter().rposition(large).map_or(0, |last| last + 1);
 
-        // From the first step that touches a buffer to the last one.
-        let end = program.steps.len();
-        let mut alive = vec![(end, 0); program.buffers.len()];
-        let mut touch = |place: &Place, step: usize| {
-            if let Some(buffer) = place.buffer {
-                let (from, to) = alive[buffer];
-                alive[buffer] = (step.min(from), step.max(to));
-            }
-        };
-        for (position, step) in program.steps.iter().enumerate() {
-            touch(&step.input, position);
-            touch(&step.output, position);
-        }
-        touch(&program.result, end);
+        let places = program.steps.iter().map(|step| [step.input, step.output]);
+        let mut alive = lifetimes(places, program.buffers.len(), program.result);
 
         let mut slots: Vec<Slot> = Vec::with_capacity(program.buffers.len());
         for (buffer, alive) in program.buffers.iter().zip(&mut alive) {
@@ -80,37 +70,11 @@ impl Layout {
             let image = height * width * buffer.channels;
             slots.push(Slot { offset: 0, size: [height, width], group: of_group, image });
         }
-        let len = place(&mut slots, &alive, group);
+        let lens = slots.iter().map(|slot| (slot.image * if slot.group { group } else { 1 }).next_multiple_of(LINE));
+        let (offsets, len) = first_fit(&lens.collect::<Vec<_>>(), &alive);
+        for (slot, offset) in slots.iter_mut().zip(offsets) {
+            slot.offset = offset;
+        }
         Self { together, slots, len, result: shapes.last().copied().unwrap_or_default() }
     }
-}
-
-/// First fit, in the order of the steps. Gives the numbers needed.
-fn place(slots: &mut [Slot], alive: &[(usize, usize)], group: usize) -> usize {
-    let len = |slot: &Slot| (slot.image * if slot.group { group } else { 1 }).next_multiple_of(LINE);
-    let mut order: Vec<usize> = (0..slots.len()).filter(|&buffer| alive[buffer].0 <= alive[buffer].1).collect();
-    order.sort_by_key(|&buffer| alive[buffer]);
-    let mut placed: Vec<usize> = Vec::new();
-    let mut end = 0;
-    for buffer in order {
-        let overlaps = |&other: &usize| alive[other].0 <= alive[buffer].1 && alive[buffer].0 <= alive[other].1;
-        let mut taken: Vec<(usize, usize)> = placed
-            .iter()
-            .filter(|&other| overlaps(other))
-            .map(|&other| (slots[other].offset, slots[other].offset + len(&slots[other])))
-            .collect();
-        taken.sort_unstable();
-        let need = len(&slots[buffer]);
-        let mut offset = 0;
-        for (from, to) in taken {
-            if offset + need <= from {
-                break;
-            }
-            offset = offset.max(to);
-        }
-        slots[buffer].offset = offset;
-        end = end.max(offset + need);
-        placed.push(buffer);
-    }
-    end
 }

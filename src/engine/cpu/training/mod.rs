@@ -99,7 +99,7 @@ impl Training {
             return Err(candle_core::Error::Msg(format!("this processor has no {instructions}")).into());
         };
         let panel = kernels.panel();
-        let widest = super::program::channels(network.nodes()).into_iter().max().unwrap_or(0);
+        let widest = crate::engine::plan::channels(network.nodes()).into_iter().max().unwrap_or(0);
         let widest = border.groups().iter().map(|group| group.channels).fold(widest, usize::max);
         let mut workers = Workers::new(kernels, widest);
         let mut parameters = Parameters::new(border.trained_numbers(network));

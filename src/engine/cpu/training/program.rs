@@ -10,10 +10,10 @@ use super::super::super::trainable::BatchNorm;
 use super::super::kernels::Reduce;
 use super::super::memory::Memory;
 use super::super::pool::Pool;
-use super::super::program as engine;
 use super::parameters::Parameters;
 use super::unit::{Site, Unit};
 use super::workers::Workers;
+use crate::engine::plan;
 use crate::inception::{Border, Network, NodeId, Op, Window};
 use crate::weights::Weights;
 
@@ -270,7 +270,7 @@ fn goes_back(network: &Network, border: &Border) -> Vec<bool> {
 
 /// By node, whether it is an average pool past the border that keeps the size and that only a 1x1 convolution reads.
 fn pooled_before(network: &Network, border: &Border) -> Vec<bool> {
-    let mut pooled = engine::pooled_before(network.nodes());
+    let mut pooled = plan::pooled_before(network.nodes());
     for (id, pooled) in pooled.iter_mut().enumerate() {
         *pooled &= border.past().contains(&id);
     }
@@ -278,5 +278,5 @@ fn pooled_before(network: &Network, border: &Border) -> Vec<bool> {
 }
 
 fn channels(network: &Network) -> Vec<usize> {
-    engine::channels(network.nodes())
+    plan::channels(network.nodes())
 }
