@@ -40,6 +40,7 @@ struct Descriptor {
     // Of an operation graph, and of an engine, a configuration and a plan for it: what is computed.
     std::shared_ptr<Convolution> convolution = {};
     int64_t engine = 0;
+    int64_t knob = 0;  // the value of the one knob that there is
 
     bool has(cudnnBackendAttributeName_t name) const { return values.count(name) != 0; }
 

@@ -23,10 +23,14 @@ struct Engine {
     std::vector<cudnnBackendNumericalNote_t> notes;
     Arithmetic arithmetic;
     bool makes_plans;
+    bool has_knob = false;
 };
 
+// The knob of the engine that has one: in which order it sums.
+constexpr cudnnBackendKnobType_t KNOB = CUDNN_KNOB_TYPE_TILEK;
+
 const std::vector<Engine> ENGINES = {
-    {{CUDNN_NUMERICAL_NOTE_TENSOR_CORE}, {Rounding::TF32, false, 0}, true},
+    {{CUDNN_NUMERICAL_NOTE_TENSOR_CORE}, {Rounding::TF32, false, 0}, true, true},
     {{CUDNN_NUMERICAL_NOTE_TENSOR_CORE}, {Rounding::TF32, false, 0}, false},
     {{}, {Rounding::NONE, true, 0}, true},
     {{CUDNN_NUMERICAL_NOTE_TENSOR_CORE, CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC}, {Rounding::TF32, false, 1e-2f}, true},
@@ -34,10 +38,14 @@ const std::vector<Engine> ENGINES = {
     {{}, {Rounding::NONE, false, 0}, true},
 };
 
-std::vector<int64_t> heuristics(cudnnBackendHeurMode_t mode, const Convolution& convolution) {
-    if (mode == CUDNN_HEUR_MODE_FALLBACK) return {5};
-    if (convolution.x.type == CUDNN_DATA_FLOAT) return {3, 4, 0, 1, 2, 5};
-    return {3, 1, 0, 2, 5};
+struct Proposal {
+    int64_t engine, knob;
+};
+
+std::vector<Proposal> heuristics(cudnnBackendHeurMode_t mode, const Convolution& convolution) {
+    if (mode == CUDNN_HEUR_MODE_FALLBACK) return {{5, 0}};
+    if (convolution.x.type == CUDNN_DATA_FLOAT) return {{3, 0}, {4, 0}, {0, 1}, {1, 0}, {0, 0}, {2, 0}, {5, 0}};
+    return {{3, 0}, {1, 0}, {0, 1}, {0, 0}, {2, 0}, {5, 0}};
 }
 
 // More than nothing, so that it has to be there; and not the same for all, so that the largest has to be found.
@@ -54,6 +62,13 @@ Descriptor engine_descriptor(int64_t index, const std::shared_ptr<Convolution>& 
     return engine;
 }
 
+Descriptor knob_choice(int64_t value) {
+    Descriptor choice{CUDNN_BACKEND_KNOB_CHOICE_DESCRIPTOR, true};
+    choice.values[CUDNN_ATTR_KNOB_CHOICE_KNOB_TYPE] = values(CUDNN_TYPE_KNOB_TYPE, &KNOB, 1, sizeof KNOB);
+    choice.values[CUDNN_ATTR_KNOB_CHOICE_KNOB_VALUE] = values(CUDNN_TYPE_INT64, &value, 1, sizeof value);
+    return choice;
+}
+
 }  // namespace
 
 cudnnStatus_t finalise_engine(Descriptor& engine) {
@@ -68,6 +83,15 @@ cudnnStatus_t finalise_engine(Descriptor& engine) {
 cudnnStatus_t finalise_configuration(Descriptor& configuration) {
     const Descriptor& engine = configuration.other(CUDNN_ATTR_ENGINECFG_ENGINE);
     configuration.convolution = engine.convolution, configuration.engine = engine.engine;
+    if (!configuration.has(CUDNN_ATTR_ENGINECFG_KNOB_CHOICES)) return CUDNN_STATUS_SUCCESS;
+    for (int64_t i = 0; i < configuration.values[CUDNN_ATTR_ENGINECFG_KNOB_CHOICES].count; i++) {
+        const Descriptor& choice = configuration.other(CUDNN_ATTR_ENGINECFG_KNOB_CHOICES, size_t(i));
+        int64_t value = choice.one<int64_t>(CUDNN_ATTR_KNOB_CHOICE_KNOB_VALUE);
+        bool known = choice.one<cudnnBackendKnobType_t>(CUDNN_ATTR_KNOB_CHOICE_KNOB_TYPE) == KNOB && (value == 0 || value == 1);
+        if (!known || !ENGINES[size_t(engine.engine)].has_knob)
+            return refuse(CUDNN_STATUS_NOT_SUPPORTED, "engine %lld has no such knob", (long long)engine.engine);
+        configuration.knob = value;
+    }
     return CUDNN_STATUS_SUCCESS;
 }
 
@@ -77,7 +101,7 @@ cudnnStatus_t finalise_plan(Descriptor& plan) {
     if (!ENGINES[size_t(configuration.engine)].makes_plans)
         return refuse(CUDNN_STATUS_NOT_SUPPORTED_RUNTIME_PREREQUISITE_MISSING, "engine %lld makes no plans",
                       (long long)configuration.engine);
-    plan.convolution = configuration.convolution, plan.engine = configuration.engine;
+    plan.convolution = configuration.convolution, plan.engine = configuration.engine, plan.knob = configuration.knob;
     return CUDNN_STATUS_SUCCESS;
 }
 
@@ -105,10 +129,14 @@ cudnnStatus_t computed(const Descriptor& of, cudnnBackendAttributeName_t name, V
         case CUDNN_ATTR_ENGINECFG_ENGINE:
             descriptors = {engine_descriptor(of.engine, of.convolution)};
             return CUDNN_STATUS_SUCCESS;
+        case CUDNN_ATTR_ENGINECFG_KNOB_CHOICES:
+            if (ENGINES[size_t(of.engine)].has_knob) descriptors = {knob_choice(of.knob)};
+            return CUDNN_STATUS_SUCCESS;
         case CUDNN_ATTR_ENGINEHEUR_RESULTS: {
             const auto& convolution = of.other(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH).convolution;
-            for (int64_t index : heuristics(of.one<cudnnBackendHeurMode_t>(CUDNN_ATTR_ENGINEHEUR_MODE), *convolution))
-                descriptors.push_back({CUDNN_BACKEND_ENGINECFG_DESCRIPTOR, true, {}, convolution, index});
+            for (Proposal proposal : heuristics(of.one<cudnnBackendHeurMode_t>(CUDNN_ATTR_ENGINEHEUR_MODE), *convolution))
+                descriptors.push_back(
+                    {CUDNN_BACKEND_ENGINECFG_DESCRIPTOR, true, {}, convolution, proposal.engine, proposal.knob});
             return CUDNN_STATUS_SUCCESS;
         }
         case CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE: {
@@ -210,6 +238,7 @@ cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t
 
     auto convolution = plan->convolution;
     Arithmetic arithmetic = ENGINES[size_t(plan->engine)].arithmetic;
+    if (plan->knob) arithmetic.backwards = !arithmetic.backwards;
     int device = handle->context->device;
     auto run = [=] {
         auto at = [&](size_t i, const Tensor& tensor) { return on_host(addresses[i], tensor.extent(), device, doing); };
