@@ -37,6 +37,11 @@ T argument_on_host(T value, int device) {
         return value;
 }
 
+CUresult load(CUmodule* module, const void* image);
+CUresult unload(CUmodule module);
+CUresult function_called(CUfunction* function, CUmodule module, const char* name);
+CUresult start(CUfunction function, Place grid, Place block, unsigned shared, CUstream stream, void** arguments);
+
 template <class... A>
 Kernel kernel(const char* name, void (*function)(A...)) {
     auto bind = [function](void** arguments) {
