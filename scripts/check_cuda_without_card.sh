@@ -29,7 +29,6 @@ if [ -z "${CUDNN_INCLUDE:-}" ]; then
 fi
 
 source=tests/cuda_standin
-# Checked bounds in the stand-in itself; sums in the order that they are written.
 flags=(-std=c++17 -fPIC -march=native -Wall -Wextra -Werror -Wno-missing-field-initializers -Wno-unknown-pragmas
     -I "$source" -isystem "$CUDA_HOME/include" -isystem "$CUDNN_INCLUDE")
 
@@ -54,7 +53,9 @@ build() {
         # The names of the kernels are in the object file; with them, once more.
         compile 0 "$source/kernels_host.cpp" "$name" -DKERNELS="\"$PWD/$file\"" -w
         nm --defined-only --extern-only "$out/objects/$name.o" | awk '$2 == "T" && $3 !~ /^_Z/ { print "ENTRY(" $3 ")" }' > "$out/objects/$name.entries"
-        compile 3 "$source/kernels_host.cpp" "$name" -DKERNELS="\"$PWD/$file\"" -DENTRIES="\"$out/objects/$name.entries\""
+        # What a card would stop at, an address that is not a multiple of 16 for one, and what C++ leaves undefined, traps here.
+        compile 3 "$source/kernels_host.cpp" "$name" -DKERNELS="\"$PWD/$file\"" -DENTRIES="\"$out/objects/$name.entries\"" \
+            -fsanitize=undefined -fsanitize-undefined-trap-on-error
         kernels+=("$name.o")
     done
     library libcuda.so.1 memory.o streams.o modules.o driver_devices.o driver_memory.o driver_streams.o "${kernels[@]}"

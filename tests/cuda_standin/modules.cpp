@@ -60,10 +60,11 @@ void read_ptx(const std::string& ptx, CUmodule module) {
     }
 }
 
-void outside(int) {
+void stopped(int signal) {
     char text[256];
-    int length =
-        std::snprintf(text, sizeof text, "stand-in for the card: '%s' followed an address outside of its memory\n", doing);
+    const char* why = signal == SIGILL ? "did what a card or C++ does not allow: an address that is not aligned, an overflow"
+                                       : "followed an address outside of its memory";
+    int length = std::snprintf(text, sizeof text, "stand-in for the card: '%s' %s\n", doing, why);
     if (write(2, text, size_t(length)) < 0) _exit(138);
     _exit(139);
 }
@@ -90,9 +91,8 @@ void add(std::vector<Kernel> kernels) {
 
 void watch_addresses() {
     struct sigaction action = {};
-    action.sa_handler = outside;
-    sigaction(SIGSEGV, &action, nullptr);
-    sigaction(SIGBUS, &action, nullptr);
+    action.sa_handler = stopped;
+    for (int signal : {SIGSEGV, SIGBUS, SIGILL}) sigaction(signal, &action, nullptr);
 }
 
 CUresult load(CUmodule* module, const void* image) {
