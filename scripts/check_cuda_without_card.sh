@@ -61,26 +61,34 @@ build() {
     library libcuda.so.1 memory.o streams.o modules.o driver_devices.o driver_memory.o driver_streams.o "${kernels[@]}"
     library libcudnn.so.9 descriptors.o operation_graph.o engines.o convolution.o ../lib/libcuda.so.1
     for name in libcublas.so.13 libcublasLt.so.13 libcurand.so.10; do library "$name" blas_rand.o; done
+    compile 1 "$source/self_check.cpp" self_check
+    g++ -pthread -o "$out/self_check" "$out/objects/self_check.o" "$out/lib/libcuda.so.1"
+    LD_LIBRARY_PATH=$out/lib "$out/self_check"
+    LD_LIBRARY_PATH=$out/lib HEADSTOCK_STANDIN_ORDER=early "$out/self_check"
 }
 
 run() { # what is special about this run, as NAME=VALUE, then names of checks
-    local settings=()
+    local settings=() check
     while [[ ${1:-} == *=* ]]; do
         settings+=("$1")
         shift
     done
-    echo "+ ${settings[*]:-as it is} ${*:-every check}"
-    env "${settings[@]}" LD_LIBRARY_PATH="$out/lib:${LD_LIBRARY_PATH:-}" XDG_CACHE_HOME="$out/cache" "$checks" --test-threads 1 "$@"
+    echo "+ ${settings[*]} ${*:-every check}"
+    # What one run chooses is nothing to the next.
+    rm -rf "$out/cache"
+    for check in "${checks[@]}"; do
+        env "${settings[@]}" LD_LIBRARY_PATH="$out/lib:${LD_LIBRARY_PATH:-}" HEADSTOCK_STANDIN_LIBRARIES="$out/lib" \
+            XDG_CACHE_HOME="$out/cache" "$check" --test-threads 1 "$@"
+    done
 }
 
 build
 [ "${1:-}" != --build ] || exit 0
 
-rm -rf "$out/cache"
-test=(cargo test --release --locked --test cuda --no-default-features --features cuda --target x86_64-unknown-linux-gnu
-    --target-dir "${CUDA_TARGET_DIR:-target-cuda}")
-"${test[@]}" --no-run
-checks=$("${test[@]}" --no-run 2>&1 | sed -n 's/.*Executable.*(\(.*\))/\1/p')
+test=(cargo test --release --locked --test cuda --test cuda_kernels --test cuda_program --no-default-features --features cuda
+    --target x86_64-unknown-linux-gnu --target-dir "${CUDA_TARGET_DIR:-target-cuda}" --no-run)
+"${test[@]}"
+mapfile -t checks < <("${test[@]}" 2>&1 | sed -n 's/.*Executable.*(\(.*\))/\1/p')
 if [ $# -gt 0 ]; then
     run "$@"
     exit
