@@ -68,9 +68,11 @@ fn bits(numbers: &[f32]) -> Vec<u32> {
     numbers.iter().map(|number| number.to_bits()).collect()
 }
 
-/// What an engine gives of these pictures, to the bit.
+/// What an engine gives of these pictures, to the bit; and it has nothing to say to that.
 fn rows(engine: &dyn Engine, pictures: &[Pixels]) -> Vec<u32> {
-    bits(&engine.embed(pictures, &normalise()).unwrap())
+    let rows = bits(&engine.embed(pictures, &normalise()).unwrap());
+    assert_eq!(engine.take_notes(), Vec::<String>::new());
+    rows
 }
 
 /// Holds a result to the reference's, image by image, as close as a precision allows.
@@ -228,19 +230,23 @@ fn two_workers_of_one_card_and_two_cards_give_the_rows_of_one() {
 }
 
 #[test]
-fn where_memory_runs_out_the_batch_is_run_in_pieces() {
+fn where_memory_runs_out_the_batch_is_run_in_pieces_and_that_is_told() {
     let Some(card) = card() else { return };
-    let pictures = pictures(8, SMALLEST);
-    let expected = engine(Network::new(Variant::Tf2015), &WEIGHTS, &card, Precision::F32);
-    let expected = expected.embed(&pictures, &normalise()).unwrap();
-    let engine = engine(Network::new(Variant::Tf2015), &WEIGHTS, &card, Precision::F32);
-    // Room for less than all of them.
-    let left = engine.memory_of(8, [SMALLEST; 2]).unwrap() * 3 / 4;
-    let taken = Tensor::zeros(free_memory(&card) - left, DType::U8, &card).unwrap();
+    let (count, side) = if is_stand_in(&card) { (8, SMALLEST) } else { (256, 299) };
+    let pictures = pictures(count, side);
+    let network = Network::new(Variant::Tf2015);
+    let in_memory = |images| Cuda::memory_of(&network, Precision::F32, [side; 2], images).unwrap();
+    let whole = || engine(network.clone(), &WEIGHTS, &card, Precision::F32);
+    let expected = whole().embed(&pictures, &normalise()).unwrap();
+    let engine = whole();
+    // The weights are there; room for what less than all images need beside them.
+    let taken = Tensor::zeros(free_memory(&card) - (in_memory(count) - in_memory(0)) * 3 / 4, DType::U8, &card).unwrap();
     let rows = engine.embed(&pictures, &normalise()).unwrap();
     drop(taken);
-    let tensor = |rows| Tensor::from_vec(rows, (8, 2048), &Device::Cpu).unwrap();
+    let tensor = |rows| Tensor::from_vec(rows, (count, 2048), &Device::Cpu).unwrap();
     assert_close(&tensor(rows), &tensor(expected), Precision::F32, "in pieces");
+    let notes = engine.take_notes();
+    assert!(!notes.is_empty() && notes.iter().all(|note| note.contains("too small for")), "{notes:?}");
 }
 
 #[test]
