@@ -1,6 +1,7 @@
-//! Training past layer 150, for `scripts/bench_finetune.py`. Reads lines
+//! Training past layer 150, for `scripts/bench_finetune.py` and `scripts/bench_gpu.py`. Reads lines
 //!
 //! - `BATCH STEPS`: trains so many steps on random maps, prints the images a second and, on the standard error, where the time went;
+//! - `BATCH STEPS DEVICE`, as in `32 50 cuda:0`: the same on any device, by whatever trains there;
 //! - `IMAGES BATCH EPOCHS`: from nothing to the end of so many epochs of random images, the frozen layers once, prints images times
 //!   epochs a second.
 //!
@@ -17,14 +18,14 @@ use std::time::{Duration, Instant};
 
 use candle_core::{Device, Tensor};
 use headstock::engine::cpu::training::Training;
-use headstock::engine::trainable::{BatchNorm, Pass, Trainable, channels_last};
-use headstock::engine::{Cpu, Engine};
+use headstock::engine::trainable::{BatchNorm, Pass, Trainable, channels_last, open_trainable};
+use headstock::engine::{Cpu, DeviceChoice, Engine};
 use headstock::inception::{FreezePoint, INPUT_SIDE, Network, Variant};
 use headstock::weights::Weights;
 use rayon::prelude::*;
 
 /// SGD with momentum, in one pass over the vectors.
-fn update(training: &mut Training, velocity: &mut Vec<f32>) {
+fn update(training: &mut dyn Trainable, velocity: &mut Vec<f32>) {
     const PIECE: usize = 1 << 14;
     training
         .update(&mut |values, gradients| {
@@ -53,7 +54,7 @@ fn cache(network: &Network, weights: &Weights, training: &Training, images: usiz
 }
 
 /// One step of training on a batch's maps; what the optimiser took of it.
-fn step(training: &mut Training, maps: &Tensor, velocity: &mut Vec<f32>) -> Duration {
+fn step(training: &mut dyn Trainable, maps: &Tensor, velocity: &mut Vec<f32>) -> Duration {
     let features = training.features(std::slice::from_ref(maps), Pass::Train).unwrap();
     training.backward(&(features * 1e-4).unwrap()).unwrap();
     let began = Instant::now();
@@ -76,6 +77,27 @@ fn warm(training: &mut Training, batch: usize, steps: usize) {
         eprintln!("{phase:?}: {:.1} ms", milliseconds(time));
     }
     eprintln!("Optimiser: {:.1} ms", milliseconds(optimiser));
+}
+
+/// The rate of steps on the same maps on a device.
+fn warm_on(device: &str, batch: usize, steps: usize) {
+    let device = device.parse::<DeviceChoice>().unwrap().open().unwrap().devices.remove(0);
+    let (network, weights) = (Network::new(Variant::Tf2015), Weights::embedded().unwrap());
+    let freeze = FreezePoint::Layers(150);
+    let mut training = open_trainable(&network, &weights, &freeze, BatchNorm::Frozen, &device).unwrap();
+    let channels = training.border().groups()[0].channels;
+    let maps = Tensor::rand(0_f32, 1.0, (batch, 17, 17, channels), &Device::Cpu).unwrap().to_device(&device).unwrap();
+    let mut velocity = Vec::new();
+    for _ in 0..3 {
+        step(training.as_mut(), &maps, &mut velocity);
+    }
+    device.synchronize().unwrap();
+    let began = Instant::now();
+    for _ in 0..steps {
+        step(training.as_mut(), &maps, &mut velocity);
+    }
+    device.synchronize().unwrap();
+    println!("{}", (batch * steps) as f64 / began.elapsed().as_secs_f64());
 }
 
 /// The rate of whole epochs from nothing: weights, engine, trunk, steps.
@@ -102,11 +124,15 @@ fn open() -> (Network, Weights, Training) {
 fn main() {
     for line in std::io::stdin().lock().lines() {
         let line = line.unwrap();
-        let numbers: Vec<usize> = line.split_whitespace().map(|number| number.parse().unwrap()).collect();
-        match numbers[..] {
-            [batch, steps] => warm(&mut open().2, batch, steps),
-            [images, batch, epochs] => cold(images, batch, epochs),
-            _ => eprintln!("BATCH STEPS, or IMAGES BATCH EPOCHS"),
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let number = |word: &str| word.parse::<usize>();
+        match words[..] {
+            [batch, steps] => warm(&mut open().2, number(batch).unwrap(), number(steps).unwrap()),
+            [a, b, c] => match number(c) {
+                Ok(epochs) => cold(number(a).unwrap(), number(b).unwrap(), epochs),
+                Err(_) => warm_on(c, number(a).unwrap(), number(b).unwrap()),
+            },
+            _ => eprintln!("BATCH STEPS [DEVICE], or IMAGES BATCH EPOCHS"),
         }
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use candle_core::Device;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use headstock::dataset;
-use headstock::engine::{EngineChoice, network_input};
+use headstock::engine::{EngineChoice, Precision, network_input};
 use headstock::image::{DecodeOptions, Preset, decode, is_candidate};
 use headstock::inception::Network;
 use headstock::pipeline::{Embed, Loader, decode_ahead};
@@ -42,7 +42,8 @@ fn network(c: &mut Criterion) {
     let preprocess = Preset::Tf.preprocess();
     let pixels = preprocess.apply(&decode(&photo(), &DecodeOptions::default()).unwrap());
     let weights = Weights::embedded().unwrap();
-    let engine = EngineChoice::Auto.open(Network::new(weights.variant()), &weights, &Device::Cpu).unwrap();
+    let engine =
+        EngineChoice::Auto.open(Network::new(weights.variant()), &weights, &[Device::Cpu], Precision::Auto).unwrap();
     let mut group = c.benchmark_group("network");
     group.sample_size(10).measurement_time(Duration::from_secs(20));
     for batch in [1, 8] {
@@ -53,7 +54,7 @@ fn network(c: &mut Criterion) {
     group.bench_function("load the embedded weights and lay them out", |b| {
         b.iter(|| {
             let weights = Weights::embedded().unwrap();
-            EngineChoice::Auto.open(Network::new(weights.variant()), &weights, &Device::Cpu).unwrap()
+            EngineChoice::Auto.open(Network::new(weights.variant()), &weights, &[Device::Cpu], Precision::Auto).unwrap()
         });
     });
 }
@@ -64,7 +65,8 @@ fn pipeline(c: &mut Criterion) {
     guitars.limit(16);
     let loader = Loader { root: guitars.root.clone(), options: DecodeOptions::default(), preprocess };
     let weights = Weights::embedded().unwrap();
-    let engine = EngineChoice::Auto.open(Network::new(weights.variant()), &weights, &Device::Cpu).unwrap();
+    let engine =
+        EngineChoice::Auto.open(Network::new(weights.variant()), &weights, &[Device::Cpu], Precision::Auto).unwrap();
     let mut group = c.benchmark_group("pipeline");
     group.sample_size(10).measurement_time(Duration::from_secs(50)).throughput(Throughput::Elements(16));
     group.bench_function("16 guitars, files to rows", |b| {

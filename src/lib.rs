@@ -51,6 +51,7 @@ pub mod inception;
 pub mod metrics;
 pub mod model;
 pub mod onnx;
+mod panics;
 pub mod pipeline;
 mod printable;
 pub mod report;

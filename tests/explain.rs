@@ -13,7 +13,7 @@ mod support;
 use std::fs;
 
 use candle_core::Device;
-use headstock::engine::{Engine, EngineChoice};
+use headstock::engine::{Engine, EngineChoice, Precision};
 use headstock::explain::{activation_map, contrast_map, overlay};
 use headstock::head::Model;
 use headstock::image::Preset;
@@ -40,9 +40,9 @@ fn of_the_real_network_the_maps_mean_is_the_logit_less_the_bias_and_the_means_ar
 }
 
 fn maps_pool_to_the_features(choice: EngineChoice, weights: &Weights) {
-    let whole = choice.open(Network::new(Variant::Tf2015), weights, &Device::Cpu).unwrap();
+    let whole = choice.open(Network::new(Variant::Tf2015), weights, &[Device::Cpu], Precision::Auto).unwrap();
     let (cut, _) = FeatureMaps::network(Variant::Tf2015).unwrap();
-    let cut = choice.open(cut, weights, &Device::Cpu).unwrap();
+    let cut = choice.open(cut, weights, &[Device::Cpu], Precision::Auto).unwrap();
     let pixels = golden_pixels(&Preset::Tf.preprocess().normalise).narrow(0, 0, 2).unwrap();
     let numbers = |engine: &dyn Engine| engine.run(&pixels).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
 

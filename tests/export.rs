@@ -16,7 +16,7 @@ use std::collections::HashMap;
 use std::fs;
 
 use candle_core::{DType, Device, Tensor};
-use headstock::engine::EngineChoice;
+use headstock::engine::{EngineChoice, Precision};
 use headstock::head::{Dense, Head, Linear, Model};
 use headstock::image::Preset;
 use headstock::inception::{Network, Variant};
@@ -43,7 +43,7 @@ fn export(folder: &tempfile::TempDir, flags: &[&str]) -> assert_cmd::assert::Ass
 
 fn features(weights: &Weights) -> Tensor {
     let network = Network::new(weights.variant());
-    let engine = EngineChoice::Auto.open(network, weights, &Device::Cpu).unwrap();
+    let engine = EngineChoice::Auto.open(network, weights, &[Device::Cpu], Precision::Auto).unwrap();
     engine.run(&golden_pixels(&Preset::Tf.preprocess().normalise)).unwrap()
 }
 

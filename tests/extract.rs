@@ -224,10 +224,21 @@ fn wrong_usage_ends_with_2_and_says_the_way_out() {
     let images = folder_of_photos(&["1.png"]);
     let out = out_folder();
     let file = out.path().join("out.safetensors");
+    if cfg!(not(feature = "cuda")) {
+        for device in ["cuda", "cuda:1", "cuda:0,1", "cuda:all"] {
+            let assert = extract(images.path(), &file, &["--device", device]).code(2);
+            assert!(stderr(&assert).contains("--features cuda"), "{device}: {}", stderr(&assert));
+        }
+    }
+    if cfg!(not(feature = "metal")) {
+        let assert = extract(images.path(), &file, &["--device", "metal"]).code(2);
+        assert!(stderr(&assert).contains("--features metal"), "{}", stderr(&assert));
+    }
     for (flags, words) in [
-        (&["--device", "cuda"][..], "--features cuda"),
-        (&["--device", "metal"], "--features metal"),
-        (&["--device", "tpu"], "auto, cpu, cuda, cuda:N, metal"),
+        (&["--device", "tpu"][..], "auto, cpu, cuda, cuda:N, cuda:N,N,..., cuda:all, metal"),
+        (&["--device", "cuda:"], "'cuda:' names no cards"),
+        (&["--device", "cuda:0,0,0"], "each at most twice"),
+        (&["--precision", "f64"], "auto, f32, tf32, bf16, f16"),
         (&["--preprocess", "guess"], "torchvision"),
         (&["--background", "plaid"], "#rrggbb"),
         (&["--format", "parquet"], "safetensors, npy, csv"),
@@ -245,6 +256,23 @@ fn wrong_usage_ends_with_2_and_says_the_way_out() {
     extract(&images.path().join("absent"), &file, &[]).code(2);
     headstock().arg("extract").assert().code(2);
     headstock().assert().code(2);
+}
+
+#[test]
+fn the_cpu_takes_no_precision_but_float32_and_says_what_would() {
+    let images = folder_of_photos(&["1.png"]);
+    let out = out_folder();
+    let file = out.path().join("out.safetensors");
+    for precision in ["tf32", "bf16", "f16"] {
+        let assert = extract(images.path(), &file, &["--device", "cpu", "--precision", precision]).code(1);
+        let said = stderr(&assert);
+        assert!(said.contains("the CPU computes in float32 only") && said.contains("NVIDIA"), "{said}");
+        assert!(!out.path().join("out.safetensors.partial").exists(), "it is said before any work");
+    }
+    extract(images.path(), &file, &["--device", "cpu", "--precision", "f32"]).success();
+    let named = fs::read(&file).unwrap();
+    extract(images.path(), &file, &["--device", "cpu"]).success();
+    assert!(fs::read(&file).unwrap() == named);
 }
 
 #[test]

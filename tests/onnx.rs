@@ -13,7 +13,7 @@ mod support;
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
-use headstock::engine::EngineChoice;
+use headstock::engine::{EngineChoice, Precision};
 use headstock::image::Preset;
 use headstock::inception::{Network, Variant};
 use headstock::onnx::{Classifier, recognise};
@@ -28,7 +28,7 @@ const TOLERANCE: f64 = 2e-5;
 fn features(graph: &Path, variant: Variant) -> Tensor {
     let weights = Weights::from_file(graph, None).unwrap();
     assert_eq!(weights.variant(), variant);
-    let engine = EngineChoice::Auto.open(Network::new(variant), &weights, &Device::Cpu).unwrap();
+    let engine = EngineChoice::Auto.open(Network::new(variant), &weights, &[Device::Cpu], Precision::Auto).unwrap();
     engine.run(&golden_pixels(&Preset::Torchvision.preprocess().normalise)).unwrap()
 }
 

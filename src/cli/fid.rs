@@ -5,8 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{BackboneArgs, Background, file};
-use crate::engine::{DeviceChoice, EngineChoice};
+use super::{BackboneArgs, Background, HardwareArgs, file};
 use crate::image::{Preset, parse_background};
 
 /// `headstock fid`.
@@ -72,13 +71,9 @@ pub struct FidArgs {
 /// How to run.
 #[derive(Debug, Args)]
 pub struct FidRunArgs {
-    /// auto, cpu, cuda, cuda:N or metal
-    #[arg(long, default_value = "auto")]
-    pub device: DeviceChoice,
-
-    /// auto, the fastest for the device, or reference, which is slow and there to be compared with
-    #[arg(long, default_value = "auto")]
-    pub engine: EngineChoice,
+    /// On what.
+    #[command(flatten)]
+    pub hardware: HardwareArgs,
 
     /// Images that go through the network at a time [default: by device and threads]
     #[arg(long, value_name = "N")]

@@ -6,8 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::fit_head::{ClassWeight, part, positive};
-use super::{BackboneArgs, file, folder};
-use crate::engine::{DeviceChoice, EngineChoice};
+use super::{BackboneArgs, HardwareArgs, file, folder};
 use crate::finetune::Precision;
 use crate::image::Augmentation;
 use crate::inception::FreezePoint;
@@ -187,13 +186,9 @@ pub struct CacheArgs {
 /// How to run.
 #[derive(Debug, Args)]
 pub struct FinetuneRunArgs {
-    /// auto, cpu, cuda, cuda:N or metal
-    #[arg(long, default_value = "auto")]
-    pub device: DeviceChoice,
-
-    /// What runs the frozen layers: auto, the fastest for the device, or reference
-    #[arg(long, default_value = "auto")]
-    pub engine: EngineChoice,
+    /// On what; engine and precision are those of the frozen layers.
+    #[command(flatten)]
+    pub hardware: HardwareArgs,
 
     /// Threads for decoding and for the network on the CPU [default: one a core]
     #[arg(long, value_name = "N")]

@@ -5,6 +5,7 @@ mod export;
 mod fid;
 mod finetune;
 mod fit_head;
+mod hardware;
 mod report;
 mod score;
 mod weights;
@@ -18,6 +19,7 @@ pub use finetune::{
     TrainingArgs,
 };
 pub use fit_head::{ClassWeight, DenseArgs, FitHeadArgs, HeadKind, LogisticArgs};
+pub use hardware::HardwareArgs;
 pub use report::ReportArgs;
 pub use score::ScoreArgs;
 pub use weights::{ConvertWeightsArgs, InspectWeightsArgs, WeightsCommand, WeightsDtype};
@@ -29,7 +31,6 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::embeddings::Format;
-use crate::engine::{DeviceChoice, EngineChoice};
 use crate::image::{Preset, parse_background};
 use crate::inception::{FreezePoint, Variant};
 
@@ -148,13 +149,9 @@ pub struct BackboneArgs {
 /// How to run.
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// auto, cpu, cuda, cuda:N or metal
-    #[arg(long, default_value = "auto")]
-    pub device: DeviceChoice,
-
-    /// auto, the fastest for the device, or reference, which is slow and there to be compared with
-    #[arg(long, default_value = "auto")]
-    pub engine: EngineChoice,
+    /// On what.
+    #[command(flatten)]
+    pub hardware: HardwareArgs,
 
     /// Images that go through the network at a time [default: by device and threads]
     #[arg(long, value_name = "N")]

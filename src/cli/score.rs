@@ -31,7 +31,7 @@ pub struct ScoreArgs {
 
     /// What `extract` wrote of the images, instead of running the network again
     #[arg(long, value_name = "FILE", value_parser = file,
-        conflicts_with_all = ["weights", "variant", "onnx_output", "device", "engine", "batch_size", "max_pixels"])]
+        conflicts_with_all = ["weights", "variant", "onnx_output", "device", "engine", "precision", "batch_size", "max_pixels"])]
     pub embeddings: Option<PathBuf>,
 
     /// Where the scores go

@@ -9,14 +9,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Error, Result, bail, ensure};
-use candle_core::Device;
 
 use super::console::Console;
+use super::hardware::Hardware;
 use super::provenance;
 use crate::cli::{BackboneArgs, Background, ImageArgs, WeightsSource};
+use crate::engine::Engine;
 #[cfg(feature = "onnx")]
 use crate::engine::Graph;
-use crate::engine::{Engine, EngineChoice};
 use crate::head::Head;
 use crate::hub::{Hub, Location};
 use crate::image::{Preprocess, Preset};
@@ -67,13 +67,16 @@ impl Backbone {
         }
     }
 
-    /// Prepares it on a device.
-    pub(super) fn engine(self, choice: EngineChoice, device: &Device) -> Result<Arc<dyn Engine>> {
+    /// Prepares it.
+    pub(super) fn engine(self, hardware: &Hardware) -> Result<Arc<dyn Engine>> {
         Ok(match self {
-            Self::Inception(weights) => choice.open(Network::new(weights.variant()), &weights, device)?,
+            Self::Inception(weights) => hardware.engine(Network::new(weights.variant()), &weights)?,
             #[cfg(feature = "onnx")]
             Self::Graph(graph) => {
-                ensure!(device.is_cpu(), "a backbone that is no Inception-v3 runs on the CPU only: --device cpu");
+                ensure!(
+                    hardware.device().is_cpu(),
+                    "a backbone that is no Inception-v3 runs on the CPU only: --device cpu"
+                );
                 Arc::<Graph>::from(graph)
             }
         })

@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Result, bail, ensure};
-use candle_core::Device;
 use sha2::{Digest, Sha256};
 
 use super::console::Console;
@@ -37,16 +36,6 @@ pub(super) const fn start(args: &RunArgs) -> Start {
         (_, true) => Start::Restart,
         _ => Start::Fresh,
     }
-}
-
-/// `--batch-size`.
-pub(super) fn batch_size(args: &RunArgs, device: &Device) -> usize {
-    args.batch_size.map_or_else(|| batch_size_of(device), std::num::NonZero::get)
-}
-
-/// Images that go through the whole network, or its frozen part, at a time unless the user says otherwise.
-pub(super) fn batch_size_of(device: &Device) -> usize {
-    if device.is_cpu() { (8 * rayon::current_num_threads()).clamp(8, 128) } else { 32 }
 }
 
 /// Refuses what a flag such as `--out` names where no file can be written to it.
@@ -98,15 +87,6 @@ pub(super) fn fingerprint(dataset: &Dataset) -> String {
     hex(&images.finalize())
 }
 
-/// What stands for the device in a journal's description.
-pub(super) const fn device_kind(device: &Device) -> &'static str {
-    match device {
-        Device::Cpu => "cpu",
-        Device::Cuda(_) => "cuda",
-        Device::Metal(_) => "metal",
-    }
-}
-
 /// `120 images in 3 classes under data/guitars`.
 pub(super) fn images_shown(dataset: &Dataset) -> String {
     let classes = match dataset.classes.len() {
@@ -114,18 +94,6 @@ pub(super) fn images_shown(dataset: &Dataset) -> String {
         classes => format!(" in {}", count(classes, "class", "classes")),
     };
     format!("{}{classes} under {}", count(dataset.candidates.len(), "image", "images"), dataset.root.display())
-}
-
-/// `Inception-v3 tf2015 on 2 threads, 8 at a time`, or `onnx:features on ...`.
-pub(super) fn network_shown(variant: &str, device: &Device, batch_size: usize) -> String {
-    let place = match device {
-        Device::Cpu => count(rayon::current_num_threads(), "thread", "threads"),
-        Device::Cuda(_) => "CUDA".to_owned(),
-        Device::Metal(_) => "Metal".to_owned(),
-    };
-    // Only the name of a network of the description is a single word.
-    let network = if variant.contains(':') { variant.to_owned() } else { format!("Inception-v3 {variant}") };
-    format!("{network} on {place}, {batch_size} at a time")
 }
 
 /// The candidates from position `done` on, decoded ahead and run through the network.
@@ -137,7 +105,7 @@ pub(super) fn through_network(
     done: usize,
 ) -> impl Iterator<Item = Result<Batch>> {
     let normalise = loader.preprocess.normalise;
-    let ahead = 2 * batch_size.max(rayon::current_num_threads());
+    let ahead = 2 * (batch_size * engine.lanes()).max(rayon::current_num_threads());
     let decoded = decode_ahead(loader, &dataset.candidates, done, ahead);
     Embed::new(decoded, engine, normalise, batch_size).map(|batch| Ok(batch?))
 }

@@ -10,6 +10,7 @@ mod extract;
 mod fid;
 mod finetune;
 mod fit_head;
+mod hardware;
 mod image_run;
 mod inspect;
 mod interrupt;

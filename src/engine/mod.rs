@@ -6,14 +6,18 @@
 //!
 //! - [`Reference`]: node by node on stock candle tensors, on any device. It is the oracle of every other engine.
 //! - [`Cpu`]: planned, on kernels of our own; the one that is meant to be used where there is no GPU.
+//! - `Cuda`, with the feature `cuda`: the same for NVIDIA cards.
 //! - `Graph`, with the feature `onnx`: no interpreter of the description, but of any backbone's own graph.
+//! - [`Several`]: engines of several devices as one.
 //!
-//! [`EngineChoice`] opens the right one. What training changes is run by [`trainable`]'s interpreters instead.
+//! [`DeviceChoice`] opens the devices, [`EngineChoice`] the right engine on each of them. What training changes is run by [`trainable`]'s interpreters instead.
 //!
 //! The borders are candle tensors. [`network_input`] makes the one that goes in.
 
 mod choice;
 pub mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod device;
 mod global_average;
 #[cfg(feature = "onnx")]
@@ -21,19 +25,27 @@ mod graph;
 mod input;
 mod lifetimes;
 mod plan;
+mod precision;
 mod reference;
+mod several;
 pub mod trainable;
 
 pub use choice::{EngineChoice, UnknownEngine};
 pub use cpu::Cpu;
-pub use device::{DeviceChoice, DeviceError};
+#[cfg(feature = "cuda")]
+pub use cuda::Cuda;
+pub use device::{Cards, DeviceChoice, DeviceError, Opened, device_name};
 pub use global_average::global_average;
 #[cfg(feature = "onnx")]
 pub use graph::{Graph, GraphError};
 pub use input::network_input;
+pub use precision::{Precision, PrecisionError};
 pub use reference::Reference;
+pub use several::Several;
 
 use candle_core::{Device, Result, Tensor};
+
+use crate::image::{Normalise, Pixels};
 
 /// Something that runs a network.
 pub trait Engine: Send + Sync {
@@ -49,4 +61,18 @@ pub trait Engine: Send + Sync {
     /// # Errors
     /// Those of candle: an image too small for the network, a device out of memory.
     fn run(&self, images: &Tensor) -> Result<Tensor>;
+
+    /// Maps pixels, all of one size and number type, to the last node's result: of each image one row, one after the other.
+    ///
+    /// # Errors
+    /// Those of [`network_input`] and [`Self::run`].
+    fn embed(&self, images: &[Pixels], normalise: &Normalise) -> Result<Vec<f32>> {
+        let input = network_input(images, normalise, self.device())?;
+        self.run(&input)?.flatten_all()?.to_vec1()
+    }
+
+    /// Devices that work at the same time, for whoever keeps batches ready for each of them.
+    fn lanes(&self) -> usize {
+        1
+    }
 }

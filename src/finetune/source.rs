@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 
-use super::{Cache, Item, Record, Trunk, Views};
+use super::{Cache, Item, Record, Views};
 use crate::dataset::Candidate;
-use crate::engine::{Engine, network_input};
+use crate::engine::Engine;
 use crate::pipeline::DecodeAhead;
 
 /// Why a batch cannot be had.
@@ -112,7 +112,7 @@ pub struct Recomputed {
     /// The images.
     pub candidates: Vec<Candidate>,
     /// The frozen part.
-    pub trunk: Trunk,
+    pub trunk: Arc<dyn Engine>,
     /// How a record becomes tensors.
     pub record: Record,
 }
@@ -132,8 +132,7 @@ impl Source for Recomputed {
                 let path = || self.candidates[decoded.candidate].path.clone();
                 images.push(decoded.pixels.map_err(|reason| SourceError::Gone { path: path(), reason })?);
             }
-            let input = network_input(&images, &self.views.loader.preprocess.normalise, self.trunk.device())?;
-            let records = self.trunk.run(&input)?.flatten_all()?.to_vec1()?;
+            let records = self.trunk.embed(&images, &self.views.loader.preprocess.normalise)?;
             Ok(self.record.tensors(records, self.trunk.device())?)
         }))
     }

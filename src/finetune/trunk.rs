@@ -6,14 +6,14 @@
 //! ```
 //!
 //! What crosses the border has one size of map nearly everywhere; a cut inside a block that makes maps smaller has two. A [`Trunk`] is an
-//! [`Engine`] itself, so that it stands in the pipeline where the whole network stands otherwise.
+//! [`Engine`] itself, so that it stands in the pipeline where the whole network stands otherwise. Several devices have a trunk each.
 
 use std::sync::Arc;
 
 use candle_core::{Device, Result, Tensor};
 
 use crate::engine::trainable::channels_last;
-use crate::engine::{Engine, EngineChoice};
+use crate::engine::{Engine, EngineChoice, Precision, Several};
 use crate::inception::{Border, Network, ShapeError};
 use crate::weights::Weights;
 
@@ -72,7 +72,7 @@ impl Record {
     }
 }
 
-/// The frozen part.
+/// The frozen part, on one device.
 pub struct Trunk {
     /// One a group; none where the image itself crosses.
     engines: Vec<Option<Arc<dyn Engine>>>,
@@ -80,23 +80,31 @@ pub struct Trunk {
 }
 
 impl Trunk {
-    /// Prepares the frozen part of a network.
+    /// Prepares the frozen part of a network on each of these devices, one or more.
     ///
     /// # Errors
-    /// Those of the engine.
-    pub fn new(
+    /// Those of [`EngineChoice::open`].
+    pub fn open(
         network: &Network,
         border: &Border,
         weights: &Weights,
         engine: EngineChoice,
-        device: &Device,
-    ) -> Result<Self> {
-        let open = |trunk: Network| {
-            let is_image = trunk.nodes().len() == 1;
-            if is_image { Ok(None) } else { engine.open(trunk, weights, device).map(Some) }
+        devices: &[Device],
+        precision: Precision,
+    ) -> Result<Arc<dyn Engine>> {
+        let on = |device: &Device| -> Result<Arc<dyn Engine>> {
+            let open = |trunk: Network| {
+                let is_image = trunk.nodes().len() == 1;
+                let open = || engine.open(trunk, weights, std::slice::from_ref(device), precision);
+                if is_image { Ok(None) } else { open().map(Some) }
+            };
+            let engines = border.trunks(network).into_iter().map(open).collect::<Result<_>>()?;
+            Ok(Arc::new(Self { engines, device: device.clone() }))
         };
-        let engines = border.trunks(network).into_iter().map(open).collect::<Result<_>>()?;
-        Ok(Self { engines, device: device.clone() })
+        match devices {
+            [device] => on(device),
+            several => Ok(Arc::new(Several::new(several.iter().map(on).collect::<Result<_>>()?)?)),
+        }
     }
 }
 

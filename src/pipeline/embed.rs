@@ -4,11 +4,13 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 
-use candle_core::{Result, bail};
+use candle_core::{Error, Result, bail};
 
 use super::Decoded;
-use crate::engine::{Engine, network_input};
+use super::lanes::Lanes;
+use crate::engine::Engine;
 use crate::image::{Normalise, Pixels};
+use crate::panics;
 
 /// What became of some consecutive candidates.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -33,24 +35,23 @@ impl Batch {
 /// An iterator that runs decoded images through an engine, `batch_size` of them at a time; what could not be decoded
 /// travels along with its neighbours.
 ///
-/// Two batches are on their way at any time: while the last images of one are finished, the threads that have nothing left of
-/// it take up the next.
+/// Two batches are on their way at any time, for each of several devices: while the last images of one are finished, the threads
+/// that have nothing left of it take up the next; in front of a card, the next one's pixels are brought.
 pub struct Embed<I> {
     decoded: I,
     engine: Arc<dyn Engine>,
     normalise: Normalise,
     batch_size: usize,
+    lanes: Lanes,
     /// In order; each has a channel of its own.
     running: VecDeque<Receiver<Result<Batch>>>,
 }
 
-/// Batches on their way.
-const AHEAD: usize = 2;
-
 impl<I: Iterator<Item = Decoded>> Embed<I> {
     /// Puts the engine behind the decoder.
     pub fn new(decoded: I, engine: Arc<dyn Engine>, normalise: Normalise, batch_size: usize) -> Self {
-        Self { decoded, engine, normalise, batch_size: batch_size.max(1), running: VecDeque::new() }
+        let lanes = if engine.device().is_cpu() { Lanes::of_cpu() } else { Lanes::of_device(engine.lanes()) };
+        Self { decoded, engine, normalise, batch_size: batch_size.max(1), lanes, running: VecDeque::new() }
     }
 
     /// Collects a batch and sends it on its way; false where there are no candidates left.
@@ -71,7 +72,7 @@ impl<I: Iterator<Item = Decoded>> Embed<I> {
         let (sender, receiver) = sync_channel(1);
         let (engine, normalise) = (Arc::clone(&self.engine), self.normalise);
         // Where the receiver is gone nobody wants the result any more.
-        rayon::spawn(move || drop(sender.send(run(engine.as_ref(), images, &normalise, batch))));
+        self.lanes.spawn(move || drop(sender.send(run(engine.as_ref(), &images, &normalise, batch))));
         self.running.push_back(receiver);
         true
     }
@@ -83,18 +84,17 @@ impl<I: Iterator<Item = Decoded>> Iterator for Embed<I> {
     type Item = Result<Batch>;
 
     fn next(&mut self) -> Option<Result<Batch>> {
-        while self.running.len() < AHEAD && self.send() {}
+        while self.running.len() < self.lanes.ahead() && self.send() {}
         let batch = self.running.pop_front()?;
         Some(batch.recv().unwrap_or_else(|_| bail!("the network's thread ended early")))
     }
 }
 
 /// Fills in the rows of a batch.
-fn run(engine: &dyn Engine, images: Vec<Pixels>, normalise: &Normalise, batch: Batch) -> Result<Batch> {
+fn run(engine: &dyn Engine, images: &[Pixels], normalise: &Normalise, batch: Batch) -> Result<Batch> {
     if images.is_empty() {
         return Ok(batch);
     }
-    let input = network_input(&images, normalise, engine.device())?;
-    drop(images);
-    Ok(Batch { rows: engine.run(&input)?.flatten_all()?.to_vec1()?, ..batch })
+    let rows = panics::caught(|| engine.embed(images, normalise)).unwrap_or_else(|words| Err(Error::msg(words)))?;
+    Ok(Batch { rows, ..batch })
 }

@@ -3,7 +3,8 @@
 //! ```text
 //! candidates ─▶ DecodeAhead ──────────▶ Embed ───────────────▶ whoever wants batches
 //!               rayon, in order,        batches of what        Journal: rows on disk,
-//!               at most `ahead` images  could be read          from which a killed run goes on
+//!               at most `ahead` images  could be read,         from which a killed run goes on
+//!                                       on Lanes
 //! ```
 //!
 //! Each step is an iterator over the one before it; dropping the last one stops them all.
@@ -12,6 +13,7 @@ mod decode_ahead;
 mod embed;
 mod feature_maps;
 mod journal;
+mod lanes;
 
 pub use decode_ahead::{DecodeAhead, Decoded, Loader, decode_ahead};
 pub use embed::{Batch, Embed};

@@ -5,10 +5,10 @@ mod output;
 use std::io::{self, Write};
 
 use anyhow::Result;
-use candle_core::Device;
 use serde_json::{Value, json};
 
 use super::console::Console;
+use super::hardware::Hardware;
 use super::progress::Progress;
 use super::rejected::RejectedList;
 use super::{End, backbone, image_run, provenance, to_stdout};
@@ -34,17 +34,17 @@ pub(super) fn run(args: &ExtractArgs, console: Console) -> Result<End> {
     let backbone = backbone::open(&args.backbone)?;
     let (preprocess, background) = backbone.preprocess(&args.images)?;
     let options = DecodeOptions { background, max_pixels: args.images.max_pixels };
-    let device = args.run.device.open()?;
+    let hardware = Hardware::open(&args.run.hardware, console)?;
     let provenance = provenance::of_run(backbone.sha256(), backbone.variant(), &preprocess, options.background)?;
     let columns = backbone.columns();
 
-    let of = description(args, &dataset, &provenance, &device, &output);
+    let of = description(args, &dataset, &provenance, &hardware, &output);
     let start = image_run::start(&args.run);
     let mut journal = Journal::open(&output.partial(), &of, columns, output.shard_rows, start)?;
 
-    let engine = backbone.engine(args.run.engine, &device)?;
-    let batch_size = image_run::batch_size(&args.run, &device);
-    greet(console, &dataset, &image_run::network_shown(&provenance.variant, &device, batch_size));
+    let engine = backbone.engine(&hardware)?;
+    let batch_size = hardware.batch_size(args.run.batch_size);
+    greet(console, &dataset, &hardware.network_shown(&provenance.variant, batch_size));
 
     let loader = Loader { root: dataset.root.clone(), options, preprocess };
     let batches = image_run::through_network(&dataset, loader, engine, batch_size, journal.candidates());
@@ -86,7 +86,7 @@ fn description(
     args: &ExtractArgs,
     dataset: &Dataset,
     provenance: &Provenance,
-    device: &Device,
+    hardware: &Hardware,
     output: &Output,
 ) -> Value {
     json!({
@@ -96,8 +96,8 @@ fn description(
         "preprocess": provenance.preprocess,
         "version": provenance.version,
         "max-pixels": args.images.max_pixels,
-        "device": image_run::device_kind(device),
-        "engine": args.run.engine.to_string(),
+        "device": hardware.kind(),
+        "engine": args.run.hardware.engine.to_string(),
         "shard-rows": output.shard_rows,
     })
 }

@@ -34,7 +34,7 @@ pub(super) fn run(args: &FidArgs, console: Console) -> Result<End> {
     image_run::use_threads(args.run.threads)?;
     let sources: Vec<Source> = paths.iter().map(|path| Source::open(path)).collect::<Result<_>>()?;
     require_kid(args, &sources)?;
-    let network = sources.iter().any(Source::needs_network).then(|| FeatureNetwork::open(args)).transpose()?;
+    let network = sources.iter().any(Source::needs_network).then(|| FeatureNetwork::open(args, console)).transpose()?;
     require_comparable(&sources, network.as_ref())?;
 
     let interrupt = Interrupt::listen()?;

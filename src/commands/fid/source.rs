@@ -144,8 +144,8 @@ fn through_network(
     interrupt: &Interrupt,
     console: Console,
 ) -> Result<Option<Vec<(usize, String)>>> {
-    let FeatureNetwork { engine, device, batch_size, preprocess, options, provenance } = network;
-    let shown = image_run::network_shown(&provenance.variant, device, *batch_size);
+    let FeatureNetwork { engine, hardware, batch_size, preprocess, options, provenance } = network;
+    let shown = hardware.network_shown(&provenance.variant, *batch_size);
     console.say(format_args!("{}; {shown}", image_run::images_shown(dataset)));
     let loader = Loader { root: dataset.root.clone(), options: *options, preprocess: *preprocess };
     let batches = image_run::through_network(dataset, loader, Arc::clone(engine), *batch_size, 0);

@@ -14,10 +14,10 @@ use super::partial::Partial;
 use super::split::Split;
 use crate::cli::FinetuneArgs;
 use crate::commands::console::Console;
-use crate::commands::image_run;
 use crate::commands::interrupt::Interrupt;
 use crate::commands::progress::Progress;
 use crate::counts::count;
+use crate::engine::Engine;
 use crate::finetune::{Cache, CacheWriter, Cached, CachedViews, Item, Precision, Recomputed, Source, Trunk, Views};
 use crate::pipeline::{DecodeAhead, Embed};
 
@@ -44,8 +44,9 @@ pub(super) struct Fill<'a> {
 impl Fill<'_> {
     /// Runs the frozen part, or makes ready to.
     pub(super) fn run(&self) -> Result<std::result::Result<Boundary, Stopped>> {
-        let Job { network, border, weights, device, .. } = self.job;
-        let trunk = Trunk::new(network, border, weights, self.args.run.engine, device)?;
+        let Job { network, border, weights, hardware, .. } = self.job;
+        let (devices, engine, precision) = (hardware.devices(), hardware.engine_choice(), hardware.precision());
+        let trunk = Trunk::open(network, border, weights, engine, devices, precision)?;
         if self.is_kept() { self.cached(trunk) } else { self.recomputed(trunk) }
     }
 
@@ -79,9 +80,8 @@ impl Fill<'_> {
         is_kept
     }
 
-    fn cached(&self, trunk: Trunk) -> Result<std::result::Result<Boundary, Stopped>> {
-        let Job { dataset, record, views, device, .. } = self.job;
-        let trunk = Arc::new(trunk);
+    fn cached(&self, trunk: Arc<dyn Engine>) -> Result<std::result::Result<Boundary, Stopped>> {
+        let Job { dataset, record, views, hardware, .. } = self.job;
         let all: Vec<Item> = (0..dataset.candidates.len()).map(|candidate| Item { candidate, view: 0 }).collect();
         let of = self.job.of_plain_views(self.args)?;
         let Some(plain) = self.fill(&of, &all, &trunk)? else { return Ok(Err(Stopped)) };
@@ -96,22 +96,23 @@ impl Fill<'_> {
             other = Some(CachedViews::new(cache, train));
         }
         let candidates = dataset.candidates.clone();
-        let source = Cached { plain, views: other, candidates, record: record.clone(), device: device.clone() };
+        let device = hardware.device().clone();
+        let source = Cached { plain, views: other, candidates, record: record.clone(), device };
         Ok(Ok(Boundary { source: Box::new(source), split, rejected }))
     }
 
     /// Brings a cache to its end: all of these items.
-    fn fill(&self, of: &serde_json::Value, items: &[Item], trunk: &Arc<Trunk>) -> Result<Option<Cache>> {
-        let Job { record, views, device, .. } = self.job;
+    fn fill(&self, of: &serde_json::Value, items: &[Item], trunk: &Arc<dyn Engine>) -> Result<Option<Cache>> {
+        let Job { record, views, hardware, .. } = self.job;
         let precision = self.args.cache.cache_precision;
         let mut writer = CacheWriter::open(self.partial.cache(), of, record.len(), precision)?;
         let (total, before) = (items.len(), writer.items().min(items.len()));
         if before > 0 {
             self.console.say(format_args!("{} there already", count(before, "image is", "images are")));
         }
-        let batch_size = image_run::batch_size_of(device);
-        let decoded = DecodeAhead::new(self.jobs(items, before), 2 * batch_size);
-        let batches = Embed::new(decoded, Arc::clone(trunk) as Arc<_>, views.loader.preprocess.normalise, batch_size);
+        let batch_size = hardware.batch_size(None);
+        let decoded = DecodeAhead::new(self.jobs(items, before), 2 * batch_size * trunk.lanes());
+        let batches = Embed::new(decoded, Arc::clone(trunk), views.loader.preprocess.normalise, batch_size);
         let mut progress = Progress::new(self.console, total, before);
         for batch in batches {
             let batch = batch?;
@@ -137,7 +138,7 @@ impl Fill<'_> {
     }
 
     /// Every image is read once, to know which ones can be.
-    fn recomputed(&self, trunk: Trunk) -> Result<std::result::Result<Boundary, Stopped>> {
+    fn recomputed(&self, trunk: Arc<dyn Engine>) -> Result<std::result::Result<Boundary, Stopped>> {
         let Job { dataset, record, views, .. } = self.job;
         let all: Vec<Item> = (0..dataset.candidates.len()).map(|candidate| Item { candidate, view: 0 }).collect();
         let mut progress = Progress::new(self.console, all.len(), 0);

@@ -34,7 +34,7 @@ pub(super) fn tell(job: &Job, network: &dyn Trainable, console: Console) -> Resu
         shown((batch * size_of::<f32>()) as u64),
         job.params.batch_size
     ));
-    if let Some(available) = available().filter(|&available| available < bytes && job.device.is_cpu()) {
+    if let Some(available) = available().filter(|&available| available < bytes && job.hardware.device().is_cpu()) {
         console.say(format_args!(
             "warning: only {} of memory are free. A smaller --batch-size with a larger --accumulate is the same training in less, and so \
              is a later --freeze of fewer numbers",

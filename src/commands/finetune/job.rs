@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 use anyhow::{Context, Result, ensure};
-use candle_core::Device;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::split;
 use crate::cli::{BatchNormKind, ClassWeight, FinetuneArgs, OptimizerKind, ScheduleKind, WeightsSource};
 use crate::commands::console::Console;
+use crate::commands::hardware::Hardware;
 use crate::commands::{backbone, image_run};
 use crate::counts::count;
 use crate::dataset::{self, Dataset};
@@ -37,7 +37,7 @@ pub(super) struct Job {
     /// How what crosses it lies in the cache.
     pub(super) record: Record,
     pub(super) views: Arc<Views>,
-    pub(super) device: Device,
+    pub(super) hardware: Hardware,
     pub(super) params: TrainingParams,
     pub(super) batch_norm: BatchNorm,
     head_sha256: String,
@@ -65,7 +65,7 @@ impl Job {
             "--freeze {} leaves nothing of the network to train; fit-head trains a head alone",
             args.freeze
         );
-        let device = args.run.device.open()?;
+        let hardware = Hardware::open(&args.run.hardware, console)?;
         let augmentations: BTreeSet<Augmentation> = args.augmentation.augment.iter().copied().collect();
         let count = if augmentations.is_empty() { 1 } else { args.augmentation.augment_views.get() };
         let options = DecodeOptions { background, max_pixels: args.max_pixels };
@@ -84,7 +84,7 @@ impl Job {
             weights,
             network,
             border,
-            device,
+            hardware,
         })
     }
 
@@ -99,8 +99,8 @@ impl Job {
             "max-pixels": args.max_pixels,
             "freeze": self.crossing(),
             "precision": args.cache.cache_precision.to_string(),
-            "device": image_run::device_kind(&self.device),
-            "engine": args.run.engine.to_string(),
+            "device": self.hardware.kind(),
+            "engine": args.run.hardware.engine.to_string(),
             "version": env!("CARGO_PKG_VERSION"),
         }))
     }

@@ -44,7 +44,7 @@ pub(super) fn run(args: &FinetuneArgs, console: Console) -> Result<End> {
     console.say(format_args!(
         "{}; {}",
         image_run::images_shown(&job.dataset),
-        image_run::network_shown(&job.weights.variant().to_string(), &job.device, job.params.batch_size.get())
+        job.hardware.network_shown(&job.weights.variant().to_string(), job.params.batch_size.get())
     ));
 
     let fill = Fill { job: &job, args, partial: &partial, interrupt: &interrupt, console };
@@ -106,7 +106,7 @@ pub(super) fn run(args: &FinetuneArgs, console: Console) -> Result<End> {
 
 /// A network and a head as they were given.
 fn trainer(job: &Job, args: &FinetuneArgs, boundary: &Boundary, console: Console) -> Result<Trainer> {
-    let network = open_trainable(&job.network, &job.weights, &args.freeze, job.batch_norm, &job.device)?;
+    let network = open_trainable(&job.network, &job.weights, &args.freeze, job.batch_norm, job.hardware.device())?;
     estimate::tell(job, network.as_ref(), console)?;
     let classes = job.head.classes.len();
     let class_weights = match args.training.class_weight {

@@ -13,7 +13,7 @@ use crate::cli::BackboneArgs;
 use crate::commands::activation_maps::{self, ActivationMaps};
 use crate::commands::backbone::{self, OfHead};
 use crate::commands::console::Console;
-use crate::engine::{Engine, EngineChoice};
+use crate::engine::{Engine, EngineChoice, Precision};
 use crate::head::Head;
 use crate::image::{DecodeOptions, Preprocess};
 use crate::pipeline::{Decoded, Embed, FeatureMaps};
@@ -69,7 +69,7 @@ impl<'a> Network<'a> {
         activation_maps::linear(head)?;
         let OfHead { backbone: weights, preprocess, background } = backbone::inception_of_head(head, args)?;
         let (maps, nodes) = ActivationMaps::new(head, weights.variant(), preprocess)?;
-        let engine = EngineChoice::Auto.open(nodes, &weights, &Device::Cpu)?;
+        let engine = EngineChoice::Auto.open(nodes, &weights, &[Device::Cpu], Precision::Auto)?;
         Ok(Self { maps, engine, preprocess, options: DecodeOptions { background, ..DecodeOptions::default() } })
     }
 

@@ -19,13 +19,13 @@ use std::path::Path;
 #[cfg(feature = "onnx")]
 use anyhow::bail;
 use anyhow::{Context, Result};
-use candle_core::Device;
 use serde_json::{Value, json};
 
 use super::activation_maps::{self, ActivationMaps};
 use super::backbone::{self, Backbone};
 use super::classifier::Classifier;
 use super::console::Console;
+use super::hardware::Hardware;
 use super::out_folder::OutFolder;
 use super::progress::Progress;
 use super::rejected::RejectedList;
@@ -53,7 +53,7 @@ pub(super) fn run(args: &ScoreArgs, console: Console) -> Result<End> {
         Classifier::open(&args.classifier, &args.backbone)?
     };
     judge::require_telling_names(&classifier, args)?;
-    let source = Source::open(args, &classifier)?;
+    let source = Source::open(args, &classifier, console)?;
     let extras = Extras::new(args, &source.dataset, &classifier.head)?;
 
     let of = description(args, &source, &classifier);
@@ -105,13 +105,13 @@ fn score_images(
     journal: &mut Journal,
     console: Console,
 ) -> Result<Option<Progress>> {
-    let Network { backbone, device, engine, loader, batch_size } = network;
+    let Network { backbone, hardware, loader, batch_size } = network;
     let (engine, explainer) = match (backbone, &extras.explain) {
-        (backbone, None) => (backbone.engine(engine, &device)?, None),
+        (backbone, None) => (backbone.engine(&hardware)?, None),
         (Backbone::Inception(weights), Some(folder)) => {
             let (maps, nodes) = ActivationMaps::new(head, weights.variant(), loader.preprocess)?;
             let explainer = Explainer::new(maps, loader.clone(), dataset, folder, console);
-            (engine.open(nodes, &weights, &device)?, Some(explainer))
+            (hardware.engine(nodes, &weights)?, Some(explainer))
         }
         #[cfg(feature = "onnx")]
         (Backbone::Graph(_), Some(_)) => bail!("--explain draws what an Inception-v3 saw, and this is another network"),
@@ -204,10 +204,10 @@ fn description(args: &ScoreArgs, source: &Source, classifier: &Classifier) -> Va
         "version": env!("CARGO_PKG_VERSION"),
         "max-pixels": args.max_pixels,
         "device": match &source.rows {
-            Rows::Network(network) => image_run::device_kind(&network.device),
-            Rows::File(_) => image_run::device_kind(&Device::Cpu),
+            Rows::Network(network) => network.hardware.kind(),
+            Rows::File(_) => Hardware::CPU.to_owned(),
         },
-        "engine": args.run.engine.to_string(),
+        "engine": args.run.hardware.engine.to_string(),
         "input": if args.images.is_some() { "images" } else { "embeddings" },
         "threshold": args.threshold,
         "explain": explain,
@@ -220,7 +220,7 @@ fn greet(args: &ScoreArgs, console: Console, source: &Source, Classifier { head,
         Rows::Network(network) => console.say(format_args!(
             "{}; {classes}; {}",
             image_run::images_shown(&source.dataset),
-            image_run::network_shown(&head.provenance.variant, &network.device, network.batch_size)
+            network.hardware.network_shown(&head.provenance.variant, network.batch_size)
         )),
         Rows::File(_) => {
             let from = args.embeddings.as_deref().unwrap_or(Path::new("")).display();

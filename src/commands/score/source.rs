@@ -3,15 +3,15 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
-use candle_core::Device;
 
 use crate::cli::ScoreArgs;
 use crate::commands::backbone::{self, Backbone, OfHead};
 use crate::commands::classifier::Classifier;
+use crate::commands::console::Console;
+use crate::commands::hardware::Hardware;
 use crate::commands::{image_run, provenance};
 use crate::dataset::{self, Candidate, Dataset};
 use crate::embeddings::EmbeddingsFile;
-use crate::engine::EngineChoice;
 use crate::image::{DecodeOptions, is_candidate};
 use crate::pipeline::{Batch, Loader};
 
@@ -36,17 +36,16 @@ pub(super) enum Rows {
 /// All that the network needs.
 pub(super) struct Network {
     pub(super) backbone: Backbone,
-    pub(super) device: Device,
-    pub(super) engine: EngineChoice,
+    pub(super) hardware: Hardware,
     pub(super) loader: Loader,
     pub(super) batch_size: usize,
 }
 
 impl Source {
     /// Opens what the flags name, held to what the head was fitted on.
-    pub(super) fn open(args: &ScoreArgs, classifier: &Classifier) -> Result<Self> {
+    pub(super) fn open(args: &ScoreArgs, classifier: &Classifier, console: Console) -> Result<Self> {
         let mut source = match (&args.images, &args.embeddings) {
-            (Some(images), _) => Self::images(args, images, classifier)?,
+            (Some(images), _) => Self::images(args, images, classifier, console)?,
             (None, Some(embeddings)) => Self::embeddings(embeddings, classifier)?,
             (None, None) => bail!("give --images or --embeddings"),
         };
@@ -56,15 +55,15 @@ impl Source {
         Ok(source)
     }
 
-    fn images(args: &ScoreArgs, images: &Path, classifier: &Classifier) -> Result<Self> {
+    fn images(args: &ScoreArgs, images: &Path, classifier: &Classifier, console: Console) -> Result<Self> {
         let dataset = dataset::list(images, is_candidate)?;
         image_run::require_images(&dataset)?;
         let OfHead { backbone, preprocess, background } = backbone::of_head(&classifier.head, &classifier.backbone)?;
         let options = DecodeOptions { background, max_pixels: args.max_pixels };
-        let device = args.run.device.open()?;
-        let batch_size = image_run::batch_size(&args.run, &device);
+        let hardware = Hardware::open(&args.run.hardware, console)?;
+        let batch_size = hardware.batch_size(args.run.batch_size);
         let loader = Loader { root: dataset.root.clone(), options, preprocess };
-        let network = Network { backbone, device, engine: args.run.engine, loader, batch_size };
+        let network = Network { backbone, hardware, loader, batch_size };
         Ok(Self { dataset, rows: Rows::Network(Box::new(network)) })
     }
 
