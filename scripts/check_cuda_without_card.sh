@@ -8,12 +8,19 @@
 #   scripts/check_cuda_without_card.sh NAME...    the checks whose names have one of these in them, once
 #   scripts/check_cuda_without_card.sh --build    the stand-in alone: LD_LIBRARY_PATH=target/cuda-standin/lib headstock ... then has a card
 #
-# It needs g++, python3 with pip, and a toolkit: CUDA_HOME, and what else the build of the feature cuda asks for. cuDNN's headers are those
-# in CUDNN_INCLUDE, or are fetched from PyPI into target/.
+# It needs g++, python3 with pip, and a CUDA toolkit: that of CUDA_HOME, with what else the build of the feature cuda asks for, or the one
+# that scripts/build_cuda.sh has put together. cuDNN's headers are those in CUDNN_INCLUDE, or are fetched from PyPI into target/.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-[ -f "${CUDA_HOME:-}/include/cuda.h" ] || { echo "set CUDA_HOME to a CUDA toolkit, one with include/cuda.h" >&2; exit 1; }
+toolkit=$PWD/target/cuda-toolkit
+if [ -z "${CUDA_HOME:-}" ] && [ -e "$toolkit/complete" ]; then
+    # As scripts/build_cuda.sh builds, and in the same folder.
+    export CUDA_HOME=$toolkit/home NVCC=$PWD/scripts/nvcc_without_llm NVCC_REAL=$toolkit/home/bin/nvcc
+    export CUDARC_CUDA_VERSION=13000 CUDA_COMPUTE_CAP=${CUDA_COMPUTE_CAP:-80}
+    export RUSTFLAGS="${RUSTFLAGS:-} --cfg feature=\"dynamic-loading\""
+fi
+[ -f "${CUDA_HOME:-}/include/cuda.h" ] || { echo "no CUDA toolkit: run scripts/build_cuda.sh first, or set CUDA_HOME" >&2; exit 1; }
 out=$PWD/target/cuda-standin
 mkdir -p "$out/lib" "$out/objects"
 
@@ -86,7 +93,7 @@ build
 [ "${1:-}" != --build ] || exit 0
 
 test=(cargo test --release --locked --test cuda --test cuda_kernels --test cuda_program --no-default-features --features cuda
-    --target x86_64-unknown-linux-gnu --target-dir "${CUDA_TARGET_DIR:-target-cuda}" --no-run)
+    --target "$(rustc -vV | sed -n 's/^host: //p')" --target-dir "${CUDA_TARGET_DIR:-target/cuda}" --no-run)
 "${test[@]}"
 mapfile -t checks < <("${test[@]}" 2>&1 | sed -n 's/.*Executable.*(\(.*\))/\1/p')
 if [ $# -gt 0 ]; then
