@@ -20,17 +20,22 @@ use headstock::image::{Normalise, Pixels, Preset, Values};
 use headstock::inception::{Border, FreezePoint, Network, Variant};
 use headstock::weights::Weights;
 use support::card::{card, cards, free_memory, is_stand_in};
-use support::{cosine, relative_l2, seeded_weights, units};
+use support::{cosine, relative_l2, seeded_weights, under_tests, units};
 
 const PRECISIONS: [Precision; 4] = [Precision::F32, Precision::Tf32, Precision::Bf16, Precision::F16];
 
 /// The smallest images that the network takes.
 const SMALLEST: usize = 75;
 
-static WEIGHTS: LazyLock<Weights> = LazyLock::new(|| seeded(Variant::Tf2015));
+static WEIGHTS: LazyLock<Weights> = LazyLock::new(|| weights(Variant::Tf2015));
 
-fn seeded(variant: Variant) -> Weights {
-    Weights::from_bytes(&seeded_weights(variant), None).unwrap()
+/// Those that were trained, of the variant that has some here; of the others random ones.
+fn weights(variant: Variant) -> Weights {
+    let bytes = match variant {
+        Variant::Tf2015 => std::fs::read(under_tests("../data/inception_v3_2015.safetensors")).unwrap(),
+        _ => seeded_weights(variant),
+    };
+    Weights::from_bytes(&bytes, None).unwrap()
 }
 
 fn engine(network: Network, weights: &Weights, card: &Device, precision: Precision) -> Cuda {
@@ -99,7 +104,7 @@ fn parity_of_every_variant_in_every_precision() {
     let Some(card) = card() else { return };
     let sides: &[usize] = if is_stand_in(&card) { &[SMALLEST] } else { &[SMALLEST, 139, 299] };
     for variant in Variant::ALL {
-        let weights = seeded(variant);
+        let weights = weights(variant);
         let reference = Reference::new(Network::new(variant), &weights, &Device::Cpu).unwrap();
         for &side in sides {
             let images = input(&pictures(3, side));
@@ -240,7 +245,8 @@ fn where_memory_runs_out_the_batch_is_run_in_pieces_and_that_is_told() {
     let expected = whole().embed(&pictures, &normalise()).unwrap();
     let engine = whole();
     // The weights are there; room for what less than all images need beside them.
-    let taken = Tensor::zeros(free_memory(&card) - (in_memory(count) - in_memory(0)) * 3 / 4, DType::U8, &card).unwrap();
+    let taken =
+        Tensor::zeros(free_memory(&card) - (in_memory(count) - in_memory(0)) * 3 / 4, DType::U8, &card).unwrap();
     let rows = engine.embed(&pictures, &normalise()).unwrap();
     drop(taken);
     let tensor = |rows| Tensor::from_vec(rows, (count, 2048), &Device::Cpu).unwrap();

@@ -78,7 +78,11 @@ impl Number {
         assert_eq!(results.len(), expected.len(), "{what}");
         for (index, (result, expected)) in results.iter().zip(expected).enumerate() {
             let bound = expected.abs() * (self.rounding + 1e-6) + 1e-7;
-            assert!((result - expected).abs() <= bound, "{what}, {}, number {index}: {result}, not {expected}", self.name);
+            assert!(
+                (result - expected).abs() <= bound,
+                "{what}, {}, number {index}: {result}, not {expected}",
+                self.name
+            );
         }
     }
 }

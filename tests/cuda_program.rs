@@ -10,29 +10,22 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use assert_cmd::assert::Assert;
-use headstock::inception::Variant;
 use support::card::{card, cards};
-use support::{folder_of_photos, headstock, seeded_weights, written};
+use support::{folder_of_photos, headstock, under_tests, written};
 use tempfile::TempDir;
 
-/// Two photos, and a checkpoint for them.
-struct Work {
-    folder: TempDir,
-    images: TempDir,
-}
+static PHOTOS: LazyLock<TempDir> = LazyLock::new(|| folder_of_photos(&["a/1.png", "a/2.png"]));
 
-static WORK: LazyLock<Work> = LazyLock::new(|| {
-    let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("weights.safetensors"), seeded_weights(Variant::Tf2015)).unwrap();
-    Work { folder, images: folder_of_photos(&["a/1.png", "a/2.png"]) }
-});
+/// The binary of these tests may have been built without weights in it.
+fn weights() -> PathBuf {
+    under_tests("../data/inception_v3_2015.safetensors")
+}
 
 /// Embeds the photos, with what is chosen for the card kept in `cache`.
 fn extract(out: &Path, cache: &Path, flags: &[&str]) -> Assert {
-    let weights = WORK.folder.path().join("weights.safetensors");
     let mut command = headstock();
     command.env("XDG_CACHE_HOME", cache).arg("extract");
-    command.arg("--images").arg(WORK.images.path()).arg("--out").arg(out).arg("--weights").arg(weights);
+    command.arg("--images").arg(PHOTOS.path()).arg("--out").arg(out).arg("--weights").arg(weights());
     command.args(flags).assert()
 }
 
@@ -113,8 +106,7 @@ fn a_library_that_is_missing_is_named_and_auto_goes_on_without_it() {
         let run = |flags: &[&str]| {
             let mut command = headstock();
             command.env("LD_LIBRARY_PATH", &left).args(["extract", "--weights"]);
-            command.arg(WORK.folder.path().join("weights.safetensors"));
-            command.arg("--images").arg(WORK.images.path()).arg("--out").arg(left.join("out")).args(flags);
+            command.arg(weights()).arg("--images").arg(PHOTOS.path()).arg("--out").arg(left.join("out")).args(flags);
             command.assert()
         };
         let words = stderr(&run(&["--device", "cuda"]).failure());
@@ -138,7 +130,8 @@ fn every_precision_and_two_cards_give_the_rows_of_the_cpu() {
         written(&out).rows.concat()
     };
     let expected = rows("cpu", &["--device", "cpu"]);
-    let norm = |numbers: &mut dyn Iterator<Item = f32>| numbers.map(|number| f64::from(number).powi(2)).sum::<f64>().sqrt();
+    let norm =
+        |numbers: &mut dyn Iterator<Item = f32>| numbers.map(|number| f64::from(number).powi(2)).sum::<f64>().sqrt();
     let length = norm(&mut expected.iter().copied());
     for (precision, bound) in [("f32", 2e-5), ("tf32", 1e-3), ("bf16", 1e-2), ("f16", 1e-2), ("auto", 1e-2)] {
         let rows = rows(precision, &["--device", "cuda", "--precision", precision]);
