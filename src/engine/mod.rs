@@ -6,7 +6,7 @@
 //!
 //! - [`Reference`]: node by node on stock candle tensors, on any device. It is the oracle of every other engine.
 //! - [`Cpu`]: planned, on kernels of our own; the one that is meant to be used where there is no GPU.
-//! - `Cuda`, with the feature `cuda`: the same for NVIDIA cards.
+//! - `Cuda`, with the feature `cuda`: planned, on cuDNN and kernels of our own, for NVIDIA cards.
 //! - `Graph`, with the feature `onnx`: no interpreter of the description, but of any backbone's own graph.
 //! - [`Several`]: engines of several devices as one.
 //!
@@ -17,7 +17,7 @@
 mod choice;
 pub mod cpu;
 #[cfg(feature = "cuda")]
-mod cuda;
+pub mod cuda;
 mod device;
 mod global_average;
 #[cfg(feature = "onnx")]
@@ -74,5 +74,11 @@ pub trait Engine: Send + Sync {
     /// Devices that work at the same time, for whoever keeps batches ready for each of them.
     fn lanes(&self) -> usize {
         1
+    }
+
+    /// What the user should know and is no error, since it was last asked for: that batches were too large for a card's memory, for
+    /// one.
+    fn take_notes(&self) -> Vec<String> {
+        Vec::new()
     }
 }
