@@ -102,5 +102,4 @@ if [ $# -gt 0 ]; then
 fi
 run HEADSTOCK_STANDIN_CARDS=2
 run HEADSTOCK_STANDIN_ORDER=early HEADSTOCK_STANDIN_CARDS=2
-run HEADSTOCK_STANDIN_CUDNN=packed parity
-run HEADSTOCK_STANDIN_CUDNN=plain parity
+for restriction in packed plain cores; do run HEADSTOCK_STANDIN_CUDNN=$restriction parity; done

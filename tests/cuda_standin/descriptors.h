@@ -68,6 +68,9 @@ Descriptor* descriptor_at(cudnnBackendDescriptor_t pointer);
 
 size_t size_of(cudnnDataType_t type);
 
+// Whether HEADSTOCK_STANDIN_CUDNN asks for a cuDNN that can less, in this way.
+bool restricted(const char* to);
+
 // What finalising does beyond asking for the required attributes; one for each type of descriptor that has more to it.
 cudnnStatus_t finalise_tensor(Descriptor& tensor);
 cudnnStatus_t finalise_convolution(Descriptor& convolution);

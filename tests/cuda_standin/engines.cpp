@@ -101,6 +101,9 @@ cudnnStatus_t finalise_plan(Descriptor& plan) {
     if (!ENGINES[size_t(configuration.engine)].makes_plans)
         return refuse(CUDNN_STATUS_NOT_SUPPORTED_RUNTIME_PREREQUISITE_MISSING, "engine %lld makes no plans",
                       (long long)configuration.engine);
+    bool has_cores = !ENGINES[size_t(configuration.engine)].notes.empty();
+    if (restricted("cores") && configuration.convolution->is_fused() && !has_cores)
+        return refuse(CUDNN_STATUS_NOT_SUPPORTED_GRAPH_PATTERN, "HEADSTOCK_STANDIN_CUDNN=cores: only tensor cores join anything");
     plan.convolution = configuration.convolution, plan.engine = configuration.engine, plan.knob = configuration.knob;
     return CUDNN_STATUS_SUCCESS;
 }

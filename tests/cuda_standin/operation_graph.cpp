@@ -8,6 +8,11 @@
 
 namespace standin {
 
+bool restricted(const char* to) {
+    static const char* text = std::getenv("HEADSTOCK_STANDIN_CUDNN");
+    return text && !std::strcmp(text, to);
+}
+
 size_t size_of(cudnnDataType_t type) { return type == CUDNN_DATA_FLOAT ? 4 : 2; }
 
 size_t Tensor::extent() const {
@@ -127,11 +132,6 @@ cudnnStatus_t check_layout(const Tensor& tensor, const char* name) {
     return CUDNN_STATUS_SUCCESS;
 }
 
-const char* restriction() {
-    static const char* text = std::getenv("HEADSTOCK_STANDIN_CUDNN");
-    return text ? text : "";
-}
-
 cudnnStatus_t join(const Descriptor& operation, Convolution& convolution, Tensor& result) {
     const Descriptor& pointwise = operation.other(CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR);
     Tensor x = operation.other(CUDNN_ATTR_OPERATION_POINTWISE_XDESC).tensor(),
@@ -203,9 +203,9 @@ cudnnStatus_t finalise_graph(Descriptor& graph) {
                                 std::pair(&convolution.y, "the result")})
         if (cudnnStatus_t status = check_layout(*tensor, name)) return status;
     if (!packed(convolution.w)) return refuse(CUDNN_STATUS_NOT_SUPPORTED_LAYOUT, "kernels with gaps");
-    if (!std::strcmp(restriction(), "plain") && convolution.is_fused())
+    if (restricted("plain") && convolution.is_fused())
         return refuse(CUDNN_STATUS_NOT_SUPPORTED_GRAPH_PATTERN, "HEADSTOCK_STANDIN_CUDNN=plain: a convolution stands alone");
-    if (!std::strcmp(restriction(), "packed") && !packed(convolution.written()))
+    if (restricted("packed") && !packed(convolution.written()))
         return refuse(CUDNN_STATUS_NOT_SUPPORTED_LAYOUT, "HEADSTOCK_STANDIN_CUDNN=packed: a result with gaps");
     graph.convolution = std::make_shared<Convolution>(convolution);
     return CUDNN_STATUS_SUCCESS;
