@@ -23,7 +23,9 @@ pub fn lifetimes(steps: impl ExactSizeIterator<Item = [Place; 2]>, buffers: usiz
         }
     };
     for (position, places) in steps.enumerate() {
-        places.into_iter().for_each(|place| touch(place, position));
+        for place in places {
+            touch(place, position);
+        }
     }
     touch(result, end);
     alive

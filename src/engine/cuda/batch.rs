@@ -107,7 +107,7 @@ impl Maker<'_> {
         let workspace = Memory::zeroed(stream, workspace)?;
         let packed = self.model.plan.steps.iter().zip(&chosen).filter_map(|(step, chosen)| {
             let apart = chosen.as_ref().is_some_and(|chosen| chosen.way != Way::Direct);
-            apart.then(|| self.packed_bytes(map(step.input).shape) + self.packed_bytes(map(step.output).shape))
+            apart.then(|| packed_bytes(map(step.input).shape) + packed_bytes(map(step.output).shape))
         });
         let packed = Memory::zeroed(stream, packed.max().unwrap_or(0))?;
 
@@ -163,7 +163,7 @@ impl Maker<'_> {
         if let Some(plan) = tuner.plan(&self.model.card, self.handle, &direct, places)? {
             return Ok(Chosen { plan, way: Way::Direct });
         }
-        let [of_input, of_output] = [input.shape, output.shape].map(|shape| self.packed_bytes(shape));
+        let [of_input, of_output] = [input.shape, output.shape].map(packed_bytes);
         let packed = Memory::zeroed(&self.model.card.stream, of_input + of_output)?;
         for packs_input in [false, true] {
             let apart = Convolution {
@@ -204,7 +204,7 @@ impl Maker<'_> {
             return Ok(vec![Work::Convolution(Launch::new(&chosen.plan, &pointers)?)]);
         };
         let result = Map { address: packed.address(), shape: output.shape.packed() };
-        let behind = packed.address() + self.packed_bytes(output.shape) as CUdeviceptr;
+        let behind = packed.address() + packed_bytes(output.shape) as CUdeviceptr;
         let copy = Map { address: behind, shape: input.shape.packed() };
         let read = if packs_input { copy } else { input };
         let pointers = Pointers { input: read.address, kernel, bias: None, output: result.address, workspace };
@@ -233,11 +233,6 @@ impl Maker<'_> {
             _ => return Err(Error::msg(format!("{} is no pool", self.model.network.nodes()[pool].name)).into()),
         };
         Ok(Pool { reduce, window, bias, relu: bias.is_some() })
-    }
-
-    const fn packed_bytes(&self, shape: Shape) -> usize {
-        // As wide as the widest number type, and a multiple of what addresses are aligned to.
-        (shape.len() * size_of::<f32>()).next_multiple_of(256)
     }
 
     fn without_weights(&self, id: NodeId) -> CudaError {
@@ -307,4 +302,9 @@ impl Batch {
         }
         Ok(())
     }
+}
+
+/// Room for a shape's numbers without gaps, of the widest type, a multiple of what addresses are aligned to.
+const fn packed_bytes(shape: Shape) -> usize {
+    (shape.len() * size_of::<f32>()).next_multiple_of(256)
 }

@@ -22,7 +22,7 @@ const KEPT: usize = 4;
 /// The batches of an engine, of which one at a time is at work.
 pub struct Batches {
     /// The one that was used last is last.
-    batches: Vec<Sized>,
+    ready: Vec<Sized>,
     tuner: Tuner,
     /// By size of the images, how many go together at most, where memory once was not enough.
     most: HashMap<[usize; 2], usize>,
@@ -42,7 +42,7 @@ struct Sized {
 impl Batches {
     /// None yet.
     pub fn new(handle: Handle, tuner: Tuner) -> Self {
-        Self { batches: Vec::new(), tuner, most: HashMap::new(), notes: Vec::new(), handle }
+        Self { ready: Vec::new(), tuner, most: HashMap::new(), notes: Vec::new(), handle }
     }
 
     /// How many images of a size go together at most.
@@ -71,7 +71,7 @@ impl Batches {
         normalise: &Normalise,
     ) -> Result<CUdeviceptr> {
         self.require(model, size, images)?;
-        let Some(Sized { batch, .. }) = self.batches.last() else { return Err(Error::msg("no batch").into()) };
+        let Some(Sized { batch, .. }) = self.ready.last() else { return Err(Error::msg("no batch").into()) };
         // SAFETY: the batch has room for as many; for the pixels the caller answers.
         unsafe { batch.run(&model.card, &self.handle, pixels, images, normalise)? };
         Ok(batch.result)
@@ -81,18 +81,17 @@ impl Batches {
     fn require(&mut self, model: &Model, size: [usize; 2], images: usize) -> Result<()> {
         model.card.context()?;
         let has_room = |(_, sized): &(usize, &Sized)| sized.size == size && sized.images >= images;
-        let found = self.batches.iter().enumerate().filter(has_room).min_by_key(|(_, sized)| sized.images);
-        let sized = match found.map(|(at, _)| at) {
-            Some(at) => self.batches.remove(at),
-            None => {
-                if self.batches.len() >= KEPT {
-                    model.card.stream.synchronize()?;
-                    self.batches.remove(0);
-                }
-                Sized { size, images, batch: self.make(model, size, images)? }
+        let found = self.ready.iter().enumerate().filter(has_room).min_by_key(|(_, sized)| sized.images);
+        let sized = if let Some((at, _)) = found {
+            self.ready.remove(at)
+        } else {
+            if self.ready.len() >= KEPT {
+                model.card.stream.synchronize()?;
+                self.ready.remove(0);
             }
+            Sized { size, images, batch: self.make(model, size, images)? }
         };
-        self.batches.push(sized);
+        self.ready.push(sized);
         Ok(())
     }
 
@@ -107,7 +106,7 @@ impl Batches {
     /// Makes a batch; where memory is not enough, without those that there are.
     fn make(&mut self, model: &Model, size: [usize; 2], images: usize) -> Result<Batch> {
         let mut made = Maker { model, handle: &self.handle }.make(&mut self.tuner, size, images);
-        if !self.batches.is_empty() && matches!(&made, Err(error) if error.is_out_of_memory()) {
+        if !self.ready.is_empty() && matches!(&made, Err(error) if error.is_out_of_memory()) {
             self.clear(model)?;
             made = Maker { model, handle: &self.handle }.make(&mut self.tuner, size, images);
         }
@@ -121,7 +120,7 @@ impl Batches {
 
     fn clear(&mut self, model: &Model) -> Result<()> {
         model.card.stream.synchronize()?;
-        self.batches.clear();
+        self.ready.clear();
         self.tuner.forget_plans();
         Ok(())
     }

@@ -48,6 +48,7 @@ pub type Result<T> = std::result::Result<T, CudaError>;
 
 impl CudaError {
     /// Whether fewer images at a time may help.
+    #[must_use]
     pub fn is_out_of_memory(&self) -> bool {
         match self {
             Self::Driver(error) => error.0 == CUresult::CUDA_ERROR_OUT_OF_MEMORY,

@@ -175,7 +175,7 @@ impl Kernels {
     pub unsafe fn global_average(&self, stream: &CudaStream, input: &Map, output: CUdeviceptr) -> Result<()> {
         let threads = input.shape.images * input.shape.channels / self.arithmetic.pack();
         // SAFETY: the caller answers for the memory.
-        unsafe { self.leave(stream, &self.global_average, input, output, threads) }
+        unsafe { leave(stream, &self.global_average, input, output, threads) }
     }
 
     /// A map, channel after channel: float32, `[images, channels, height, width]`.
@@ -187,27 +187,27 @@ impl Kernels {
     /// Those of the driver.
     pub unsafe fn planes(&self, stream: &CudaStream, input: &Map, output: CUdeviceptr) -> Result<()> {
         // SAFETY: the caller answers for the memory.
-        unsafe { self.leave(stream, &self.planes, input, output, input.shape.len()) }
+        unsafe { leave(stream, &self.planes, input, output, input.shape.len()) }
     }
+}
 
-    unsafe fn leave(
-        &self,
-        stream: &CudaStream,
-        kernel: &CudaFunction,
-        input: &Map,
-        output: CUdeviceptr,
-        threads: usize,
-    ) -> Result<()> {
-        let of = input.shape;
-        let numbers = [of.images, of.pixels(), of.stride, of.channels].map(|number| number as i32);
-        let mut arguments = stream.launch_builder(kernel);
-        arguments.arg(&input.address).arg(&output);
-        for number in &numbers {
-            arguments.arg(number);
-        }
-        // SAFETY: the arguments are those of kernels/output.cu; for the memory the caller answers.
-        unsafe { launch(&mut arguments, threads) }
+/// Launches a kernel of kernels/output.cu.
+unsafe fn leave(
+    stream: &CudaStream,
+    kernel: &CudaFunction,
+    input: &Map,
+    output: CUdeviceptr,
+    threads: usize,
+) -> Result<()> {
+    let of = input.shape;
+    let numbers = [of.images, of.pixels(), of.stride, of.channels].map(|number| number as i32);
+    let mut arguments = stream.launch_builder(kernel);
+    arguments.arg(&input.address).arg(&output);
+    for number in &numbers {
+        arguments.arg(number);
     }
+    // SAFETY: the arguments are those of kernels/output.cu; for the memory the caller answers.
+    unsafe { launch(&mut arguments, threads) }
 }
 
 /// As many threads, in blocks.

@@ -57,7 +57,8 @@ impl Memory {
 pub unsafe fn to_card<T>(stream: &CudaStream, from: &[T], to: CUdeviceptr) -> Result<()> {
     stream.context().bind_to_thread()?;
     // SAFETY: the caller answers for it.
-    Ok(unsafe { result::memcpy_htod_async(to, from, stream.cu_stream())? })
+    unsafe { result::memcpy_htod_async(to, from, stream.cu_stream())? };
+    Ok(())
 }
 
 /// Copies numbers from the card.
@@ -70,7 +71,8 @@ pub unsafe fn to_card<T>(stream: &CudaStream, from: &[T], to: CUdeviceptr) -> Re
 pub unsafe fn to_host<T>(stream: &CudaStream, from: CUdeviceptr, to: &mut [T]) -> Result<()> {
     stream.context().bind_to_thread()?;
     // SAFETY: the caller answers for it.
-    Ok(unsafe { result::memcpy_dtoh_async(to, from, stream.cu_stream())? })
+    unsafe { result::memcpy_dtoh_async(to, from, stream.cu_stream())? };
+    Ok(())
 }
 
 /// Copies bytes on the card.
@@ -83,5 +85,6 @@ pub unsafe fn to_host<T>(stream: &CudaStream, from: CUdeviceptr, to: &mut [T]) -
 pub unsafe fn within(stream: &CudaStream, from: CUdeviceptr, to: CUdeviceptr, bytes: usize) -> Result<()> {
     stream.context().bind_to_thread()?;
     // SAFETY: the caller answers for it.
-    Ok(unsafe { result::memcpy_dtod_async(to, from, bytes, stream.cu_stream())? })
+    unsafe { result::memcpy_dtod_async(to, from, bytes, stream.cu_stream())? };
+    Ok(())
 }

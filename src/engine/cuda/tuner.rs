@@ -77,19 +77,15 @@ impl Tuner {
                 None
             }
         };
-        match found {
-            Some(plan) => {
-                choices.set(key.clone(), plan.tag());
-                let plan = Arc::new(plan);
-                self.plans.insert(key, Arc::clone(&plan));
-                Ok(Some(plan))
-            }
-            None => {
-                choices.set(key.clone(), NONE);
-                self.refused.insert(key);
-                Ok(None)
-            }
-        }
+        let Some(plan) = found else {
+            choices.set(key.clone(), NONE);
+            self.refused.insert(key);
+            return Ok(None);
+        };
+        choices.set(key.clone(), plan.tag());
+        let plan = Arc::new(plan);
+        self.plans.insert(key, Arc::clone(&plan));
+        Ok(Some(plan))
     }
 
     /// What cuDNN last said against an engine.

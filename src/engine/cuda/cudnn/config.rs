@@ -100,7 +100,7 @@ impl Config {
             let knobs = choice.get::<Knob>(Attribute::CUDNN_ATTR_KNOB_CHOICE_KNOB_TYPE, 1)?;
             let values = choice.get::<i64>(Attribute::CUDNN_ATTR_KNOB_CHOICE_KNOB_VALUE, 1)?;
             for (knob, value) in knobs.iter().zip(values) {
-                tag += &format!("_k{}={value}", knob.0);
+                tag.extend(["_k", &knob.0.to_string(), "=", &value.to_string()]);
             }
         }
         Ok(Self { descriptor, tag, notes: notes_of_all, _parts: engines })
