@@ -53,7 +53,7 @@ library() { # soname, then files in objects/
 
 build() {
     local name kernels=()
-    for name in memory streams modules driver_devices driver_memory driver_streams descriptors operation_graph engines blas_rand; do compile 2 "$source/$name.cpp" "$name"; done
+    for name in memory streams modules kernels_candle driver_devices driver_memory driver_streams descriptors operation_graph engines blas_rand; do compile 2 "$source/$name.cpp" "$name"; done
     compile 3 "$source/convolution.cpp" convolution
     for file in src/engine/cuda/kernels/*.cu; do
         name=kernels_$(basename "$file" .cu)
@@ -65,7 +65,7 @@ build() {
             -fsanitize=undefined -fsanitize-undefined-trap-on-error
         kernels+=("$name.o")
     done
-    library libcuda.so.1 memory.o streams.o modules.o driver_devices.o driver_memory.o driver_streams.o "${kernels[@]}"
+    library libcuda.so.1 memory.o streams.o modules.o kernels_candle.o driver_devices.o driver_memory.o driver_streams.o "${kernels[@]}"
     library libcudnn.so.9 descriptors.o operation_graph.o engines.o convolution.o ../lib/libcuda.so.1
     for name in libcublas.so.13 libcublasLt.so.13 libcurand.so.10; do library "$name" blas_rand.o; done
     compile 1 "$source/self_check.cpp" self_check

@@ -6,6 +6,7 @@
 //        ├─▶ libcuda.so.1    driver_*.cpp ─▶ memory.cpp     each allocation between pages that nobody may touch
 //        │                                ─▶ streams.cpp    streams, events, capture, graphs: work in an order of its own
 //        │                                ─▶ modules.cpp ─▶ kernels_host.cpp: src/engine/cuda/kernels/*.cu for this processor
+//        │                                                ─▶ kernels_candle.cpp: a copy, which is candle's
 //        ├─▶ libcudnn.so.9   descriptors.cpp ─▶ operation_graph.cpp ─▶ engines.cpp ─▶ convolution.cpp
 //        ╰─▶ libcublas.so.13, libcublasLt.so.13, libcurand.so.10     blas_rand.cpp: what candle asks for when it opens a device
 //
