@@ -80,22 +80,31 @@ fn rows(engine: &dyn Engine, pictures: &[Pixels]) -> Vec<u32> {
     rows
 }
 
+/// Relative L2 and cosine that a precision leaves.
+///
+/// What the number types alone do, everything else being right: of 299x299 photos tf32 is 1.3e-3 to 1.5e-3 off, f16 1.6e-3 to 2.3e-3,
+/// bf16 1.4e-2, with a cosine of 0.9999; of noise at 75x75, where the last map is one pixel and there is nothing to average, up to 4e-2.
+const fn bounds(precision: Precision) -> (f64, f64) {
+    match precision {
+        Precision::F32 => (2e-5, 0.999_999),
+        Precision::Tf32 => (5e-3, 0.999_9),
+        Precision::Bf16 => (5e-2, 0.999),
+        Precision::F16 | Precision::Auto => (1e-2, 0.999_9),
+    }
+}
+
 /// Holds a result to the reference's, image by image, as close as a precision allows.
 fn assert_close(result: &Tensor, expected: &Tensor, precision: Precision, what: &str) {
     assert_eq!(result.dims(), expected.dims(), "{what}");
     assert_eq!(result.dtype(), DType::F32, "{what}");
-    let bound = match precision {
-        Precision::F32 => 2e-5,
-        Precision::Tf32 => 1e-3,
-        _ => 1e-2,
-    };
+    let (bound, least) = bounds(precision);
     for image in 0..result.dims()[0] {
         let [result, expected] = [result, expected].map(|tensor| tensor.get(image).unwrap());
         let error = relative_l2(&result, &expected);
         println!("{what}, {precision}, image {image}: {error:.1e}");
         assert!(error <= bound, "{what}, {precision}, image {image}: relative L2 {error:e}");
         let cosine = cosine(&numbers(&result), &numbers(&expected));
-        assert!(cosine >= 0.9999, "{what}, {precision}, image {image}: cosine {cosine}");
+        assert!(cosine >= least, "{what}, {precision}, image {image}: cosine {cosine}");
     }
 }
 
