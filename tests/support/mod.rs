@@ -10,6 +10,8 @@
 #![allow(dead_code, reason = "each test file is a crate of its own and uses a part")]
 
 pub mod browser;
+#[cfg(feature = "cuda")]
+pub mod card;
 pub mod heads;
 pub mod judged_heads;
 pub mod onnx_goldens;

@@ -84,15 +84,6 @@ impl Card {
     }
 }
 
-/// Bytes of a card's memory that nobody has.
-///
-/// # Errors
-/// Where the device is none; those of the driver.
-pub fn free_memory(device: &Device) -> candle_core::Result<usize> {
-    let free = || Ok(device.as_cuda_device()?.cuda_stream().context().mem_get_info()?.0);
-    free().map_err(|error: CudaError| error.into())
-}
-
 /// The driver's version, as the newest CUDA that it knows: 13000 is 13.0.
 ///
 /// # Errors

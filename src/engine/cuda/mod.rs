@@ -208,16 +208,6 @@ impl Cuda {
             _ => Tensor::from_storage(result, (count, channels, rows, columns), BackpropOp::none(), false),
         })
     }
-
-    /// Bytes that batches of so many images of `[height, width]` take at most: the results of all nodes, float32.
-    ///
-    /// # Errors
-    /// Where the images are too small for the network.
-    pub fn memory_of(network: &Network, _precision: Precision, size: [usize; 2], images: usize) -> Result<usize> {
-        let shapes = network.shapes(size).map_err(candle_core::Error::wrap)?;
-        let numbers: usize = shapes.iter().map(|shape| shape.iter().product::<usize>()).sum();
-        Ok(images * numbers * size_of::<f32>())
-    }
 }
 
 impl Engine for Cuda {
