@@ -16,7 +16,7 @@ use std::io::{Cursor, Read};
 
 use candle_core::Tensor;
 use half::bf16;
-use headstock::engine::{DeviceChoice, EngineChoice, Precision};
+use headstock::engine::{self, DeviceChoice, EngineChoice};
 use headstock::image::{Normalise, Preset};
 use headstock::inception::{Network, Variant};
 use headstock::weights::{Container, Names, Precision, Report, Weights, WeightsError, expected_tensors};
@@ -87,7 +87,7 @@ fn require_numbers(weights: &Weights, scaled: bool, round: fn(f32) -> f32) {
 /// The features of the first golden picture, `[1, 2048]`.
 fn features(weights: &Weights, normalise: &Normalise) -> Tensor {
     let devices = DeviceChoice::Cpu.open().unwrap().devices;
-    let engine = EngineChoice::Auto.open(Network::new(weights.variant()), weights, &devices, Precision::Auto).unwrap();
+    let engine = EngineChoice::Auto.open(Network::new(weights.variant()), weights, &devices, engine::Precision::Auto).unwrap();
     engine.run(&golden_pixels(normalise).narrow(0, 0, 1).unwrap()).unwrap()
 }
 

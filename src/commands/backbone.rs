@@ -68,6 +68,7 @@ impl Backbone {
     }
 
     /// Its description, where it has one.
+    #[cfg_attr(not(feature = "onnx"), expect(clippy::unnecessary_wraps, reason = "a graph has none"))]
     pub(super) fn network(&self) -> Option<Network> {
         match self {
             Self::Inception(weights) => Some(Network::new(weights.variant())),

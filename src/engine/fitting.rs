@@ -16,6 +16,7 @@ const COUNTED_ON: f64 = 0.75;
 /// The largest of `most`, its half, its quarter, ... images of the network's own size that fit on each of these cards; workers of one card
 /// share its memory. An engine halves once more where that was too much.
 #[cfg(feature = "cuda")]
+#[must_use]
 pub fn fitting_batch(network: &Network, devices: &[Device], precision: Precision, most: usize) -> usize {
     let workers = |card: &Device| devices.iter().filter(|other| other.location() == card.location()).count();
     let share = |card: &Device| free_memory(card).map(|free| free as f64 * COUNTED_ON / workers(card).max(1) as f64);
@@ -31,6 +32,7 @@ pub fn fitting_batch(network: &Network, devices: &[Device], precision: Precision
 
 /// There are no cards.
 #[cfg(not(feature = "cuda"))]
+#[must_use]
 pub const fn fitting_batch(_network: &Network, _devices: &[Device], _precision: Precision, most: usize) -> usize {
     most
 }

@@ -107,7 +107,9 @@ mod tests {
         let together = Arc::new(Barrier::new(7));
         for _ in 0..6 {
             let together = Arc::clone(&together);
-            lanes.spawn(move || drop(together.wait()));
+            lanes.spawn(move || {
+                together.wait();
+            });
         }
         together.wait();
     }
