@@ -53,7 +53,9 @@ library() { # soname, then files in objects/
 
 build() {
     local name kernels=()
-    for name in memory streams modules kernels_candle driver_devices driver_memory driver_streams descriptors operation_graph engines blas_rand; do compile 2 "$source/$name.cpp" "$name"; done
+    local of_driver=(memory streams modules kernels_candle driver_devices driver_memory driver_streams)
+    local of_cudnn=(descriptors operation_graph engines)
+    for name in "${of_driver[@]}" "${of_cudnn[@]}" blas_rand; do compile 2 "$source/$name.cpp" "$name"; done
     compile 3 "$source/convolution.cpp" convolution
     for file in src/engine/cuda/kernels/*.cu; do
         name=kernels_$(basename "$file" .cu)
@@ -65,8 +67,8 @@ build() {
             -fsanitize=undefined -fsanitize-undefined-trap-on-error
         kernels+=("$name.o")
     done
-    library libcuda.so.1 memory.o streams.o modules.o kernels_candle.o driver_devices.o driver_memory.o driver_streams.o "${kernels[@]}"
-    library libcudnn.so.9 descriptors.o operation_graph.o engines.o convolution.o ../lib/libcuda.so.1
+    library libcuda.so.1 "${of_driver[@]/%/.o}" "${kernels[@]}"
+    library libcudnn.so.9 "${of_cudnn[@]/%/.o}" convolution.o ../lib/libcuda.so.1
     for name in libcublas.so.13 libcublasLt.so.13 libcurand.so.10; do library "$name" blas_rand.o; done
     compile 1 "$source/self_check.cpp" self_check
     g++ -pthread -o "$out/self_check" "$out/objects/self_check.o" "$out/lib/libcuda.so.1"

@@ -114,7 +114,8 @@ fn a_library_that_is_missing_is_named_and_auto_goes_on_without_it() {
         assert!(words.contains(&format!("{short}.so")) && words.contains("LD_LIBRARY_PATH"), "{missing}: {words}");
         assert!(!words.contains("panicked"), "{missing}: {words}");
         let words = stderr(&run(&["--device", "auto"]).success());
-        assert!(words.contains(short), "{missing}: {words}");
+        let why = if short == "libcuda" { "no NVIDIA driver" } else { short };
+        assert!(words.contains("on the CPU") && words.contains(why), "{missing}: {words}");
     }
 }
 
