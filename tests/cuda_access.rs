@@ -66,10 +66,9 @@ fn falls_back(libraries: &Path, words: &[&str]) {
 fn empty_libraries(names: &[&str]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for name in names {
-        let built = Command::new("cc")
-            .args(["-shared", "-nostdlib", "-x", "c", "/dev/null", "-o"])
-            .arg(folder.path().join(name));
-        assert!(built.status().unwrap().success());
+        let mut compiler = Command::new("cc");
+        compiler.args(["-shared", "-nostdlib", "-x", "c", "/dev/null", "-o"]).arg(folder.path().join(name));
+        assert!(compiler.status().unwrap().success());
     }
     folder
 }

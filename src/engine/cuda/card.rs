@@ -8,7 +8,7 @@ use candle_core::cuda_backend::cudarc::driver::{CudaContext, CudaSlice, CudaStre
 use candle_core::{CudaDevice, Device, bail};
 
 use super::arithmetic::Arithmetic;
-use super::error::{CudaError, Result};
+use super::error::Result;
 use super::kernels::Kernels;
 
 /// A card.

@@ -59,7 +59,7 @@ use self::tuner::Tuner;
 use super::plan::Plan;
 use super::{Engine, Precision};
 use crate::image::{Normalise, Pixels};
-use crate::inception::{Network, Op, Variant};
+use crate::inception::{Network, Op};
 use crate::weights::Weights;
 
 /// Leaves a value as it is: for what is normalised already.
