@@ -87,7 +87,8 @@ fn require_numbers(weights: &Weights, scaled: bool, round: fn(f32) -> f32) {
 /// The features of the first golden picture, `[1, 2048]`.
 fn features(weights: &Weights, normalise: &Normalise) -> Tensor {
     let devices = DeviceChoice::Cpu.open().unwrap().devices;
-    let engine = EngineChoice::Auto.open(Network::new(weights.variant()), weights, &devices, engine::Precision::Auto).unwrap();
+    let engine =
+        EngineChoice::Auto.open(Network::new(weights.variant()), weights, &devices, engine::Precision::Auto).unwrap();
     engine.run(&golden_pixels(normalise).narrow(0, 0, 1).unwrap()).unwrap()
 }
 

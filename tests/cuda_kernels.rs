@@ -138,6 +138,7 @@ fn pixels_become_the_networks_input_and_zeros_beside_it() {
 
 /// A pool, as kernels/pool.cu is told of it.
 #[derive(Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "the kernel has as many")]
 struct Pool {
     maximum: bool,
     size: [usize; 2],
@@ -229,9 +230,9 @@ fn pools_take_windows_to_their_channels_and_touch_no_others() {
                 .collect::<Vec<_>>();
             let mut launch = stream.launch_builder(&kernel);
             launch.arg(&from).arg(&to_address).arg(&bias_address);
-            numbers.iter().for_each(|number| {
+            for number in &numbers {
                 launch.arg(number);
-            });
+            }
             // SAFETY: the arguments are those of kernels/pool.cu, and the memory is as long as they say.
             unsafe { launch.launch(over(IMAGES * rows * columns * CHANNELS / number.pack())) }.unwrap();
             let results = number.floats(&stream.clone_dtoh(&to).unwrap());
@@ -252,8 +253,8 @@ fn pools_take_windows_to_their_channels_and_touch_no_others() {
 
 #[test]
 fn what_leaves_is_the_mean_of_each_channel_or_one_channel_after_the_other() {
-    let Some(card) = card() else { return };
     const PIXELS: usize = 15;
+    let Some(card) = card() else { return };
     for number in NUMBERS {
         let input = random(number, "output", IMAGES * PIXELS * STRIDE);
         let at = |image: usize, pixel: usize, channel: usize| input[(image * PIXELS + pixel) * STRIDE + channel];
