@@ -6,7 +6,7 @@
 #
 #     Python's index ─▶ nvcc, its headers, cudart ─╮
 #     empty libraries, for the linker to find ─────┴▶ CUDA_HOME ─▶ cargo build --features cuda ─▶ a binary that opens
-#     crates.io ─▶ candle, cudarc ─────────────────────────────────────────▲                     CUDA's libraries when it runs
+#     cargo ─▶ candle, cudarc ─────────────────────────────────────────────▲                     CUDA's libraries when it runs
 #
 # Everything lies in target/cuda-toolkit and target/cuda. Needed: cargo, a C compiler, Python 3 with venv.
 # Where it runs: Linux with a driver for CUDA 13.0 (580) or later, and cuBLAS, cuRAND and cuDNN 9, as PyTorch's packages for CUDA 13
