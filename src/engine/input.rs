@@ -14,10 +14,7 @@ use crate::image::{Normalise, Pixels, Values};
 /// # Errors
 /// Where the images differ in size or number type, or there are none; those of candle.
 pub fn network_input(images: &[Pixels], normalise: &Normalise, device: &Device) -> Result<Tensor> {
-    let Some(side) = images.first().map(|image| image.side) else { bail!("a batch without images") };
-    if images.iter().any(|image| image.side != side) {
-        bail!("a batch of images of different sizes");
-    }
+    let side = require_alike(images)?.side;
     let shape = (images.len(), side, side, 3);
     let of_image = side * side * 3;
     let input = match (&images[0].values, device) {
@@ -36,6 +33,29 @@ pub fn network_input(images: &[Pixels], normalise: &Normalise, device: &Device) 
     input.permute((0, 3, 1, 2))
 }
 
+/// Refuses images that are no batch: of different sizes or number types, or none, or with too few or too many values. Gives the first.
+///
+/// # Errors
+/// As above.
+pub fn require_alike(images: &[Pixels]) -> Result<&Pixels> {
+    let Some(first) = images.first() else { bail!("a batch without images") };
+    let expected = first.side * first.side * 3;
+    for image in images {
+        if image.side != first.side {
+            bail!("a batch of images of different sizes");
+        }
+        let values = match (&image.values, &first.values) {
+            (Values::U8(bytes), Values::U8(_)) => bytes.len(),
+            (Values::F32(floats), Values::F32(_)) => floats.len(),
+            _ => bail!("a batch of bytes and floats mixed"),
+        };
+        if values != expected {
+            bail!("an image of {values} values, not {expected}");
+        }
+    }
+    Ok(first)
+}
+
 fn on_device(pixels: &Tensor, normalise: &Normalise) -> Result<Tensor> {
     let divide = Tensor::new(&normalise.divide, pixels.device())?;
     let subtract = Tensor::new(&normalise.subtract, pixels.device())?;
@@ -52,9 +72,6 @@ fn normalised<T: Copy + Sync>(
     let mut all = vec![0.0; images.len() * of_image];
     all.par_chunks_exact_mut(of_image.max(1)).zip(images).try_for_each(|(numbers, image)| {
         let Some(values) = values(&image.values) else { bail!("a batch of bytes and floats mixed") };
-        if values.len() != of_image {
-            bail!("an image of {} values, not {of_image}", values.len());
-        }
         for (numbers, values) in numbers.as_chunks_mut::<3>().0.iter_mut().zip(values.as_chunks::<3>().0) {
             for color in 0..3 {
                 numbers[color] = input(values[color], color);

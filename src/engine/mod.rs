@@ -45,9 +45,25 @@ pub use precision::{Precision, PrecisionError};
 pub use reference::Reference;
 pub use several::Several;
 
-use candle_core::{Device, Result, Tensor};
+use candle_core::{Device, Result, Tensor, bail};
 
 use crate::image::{Normalise, Pixels};
+use crate::inception::{Network, Node};
+use crate::weights::{ConvolutionWeights, Weights};
+
+/// Refuses weights of another of the published networks.
+fn require_same_variant(network: &Network, weights: &Weights) -> Result<()> {
+    if weights.variant() != network.variant() {
+        bail!("weights of the variant {} in a network of the variant {}", weights.variant(), network.variant());
+    }
+    Ok(())
+}
+
+/// The weights of a convolution.
+fn weights_of<'a>(node: &Node, weights: &'a Weights) -> Result<&'a ConvolutionWeights> {
+    let Some(convolution) = weights.convolution(&node.name) else { bail!("{} has no weights", node.name) };
+    Ok(convolution)
+}
 
 /// Something that runs a network.
 pub trait Engine: Send + Sync {

@@ -6,7 +6,7 @@
 use candle_core::{Device, Result, Tensor, bail};
 use rayon::prelude::*;
 
-use super::{Engine, global_average};
+use super::{Engine, global_average, require_same_variant, weights_of};
 use crate::inception::{Network, Node, NodeId, Op, Window};
 use crate::weights::Weights;
 
@@ -26,9 +26,7 @@ impl Reference {
     /// # Errors
     /// Where the weights are of another variant than the network; those of candle.
     pub fn new(network: Network, weights: &Weights, device: &Device) -> Result<Self> {
-        if weights.variant() != network.variant() {
-            bail!("weights of the variant {} in a network of the variant {}", weights.variant(), network.variant());
-        }
+        require_same_variant(&network, weights)?;
         let convolutions = network.nodes().iter().map(|node| fold(node, weights, device)).collect::<Result<_>>()?;
         let mut last_readers: Vec<NodeId> = (0..network.nodes().len()).collect();
         for (id, node) in network.nodes().iter().enumerate() {
@@ -80,8 +78,7 @@ impl Engine for Reference {
 
 fn fold(node: &Node, weights: &Weights, device: &Device) -> Result<Option<[Tensor; 2]>> {
     let Op::Convolution(shape) = node.op else { return Ok(None) };
-    let Some(convolution) = weights.convolution(&node.name) else { bail!("{} has no weights", node.name) };
-    Ok(Some(convolution.folded()?.tensors(&shape.kernel_shape(), device)?))
+    Ok(Some(weights_of(node, weights)?.folded()?.tensors(&shape.kernel_shape(), device)?))
 }
 
 /// candle pads both axes alike; where they differ, zeros are put around the input.

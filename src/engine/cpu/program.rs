@@ -13,8 +13,9 @@ use super::kernels::{Kernels, Reduce};
 use super::memory::Memory;
 use super::pool::Pool;
 use crate::engine::plan::{self, Buffer, Place, Plan, Task};
+use crate::engine::{require_same_variant, weights_of};
 use crate::inception::{Network, Node, NodeId, Op, Window};
-use crate::weights::{ConvolutionWeights, Folded, Weights};
+use crate::weights::{Folded, Weights};
 
 /// What is done, and between which places.
 pub struct Step {
@@ -48,9 +49,7 @@ impl Program {
     /// # Errors
     /// Where the network and the weights are not of the same variant.
     pub fn new(network: &Network, weights: &Weights, kernels: &dyn Kernels) -> Result<Self> {
-        if weights.variant() != network.variant() {
-            bail!("weights of the variant {} in a network of the variant {}", weights.variant(), network.variant());
-        }
+        require_same_variant(network, weights)?;
         let nodes = network.nodes();
         let Plan { steps, buffers, result } = Plan::new(network)?;
         let widest = buffers.iter().map(|buffer| buffer.channels).max().unwrap_or(0).max(3);
@@ -100,9 +99,4 @@ fn pool_of(node: &Node, bias: Memory, floor: f32) -> Result<Work> {
         _ => bail!("{} is no pool", node.name),
     };
     Ok(Work::Pool(Pool { reduce, window, counts_padding, bias, floor }))
-}
-
-fn weights_of<'a>(node: &Node, weights: &'a Weights) -> Result<&'a ConvolutionWeights> {
-    let Some(convolution) = weights.convolution(&node.name) else { bail!("{} has no weights", node.name) };
-    Ok(convolution)
 }

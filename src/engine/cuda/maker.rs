@@ -21,6 +21,7 @@ use super::layout::Layout;
 use super::map::{Map, Shape};
 use super::memory::Memory;
 use super::model::Model;
+use super::parameters::Parameter;
 use super::tuner::Tuner;
 use crate::engine::plan::{Place, Step, Task};
 use crate::inception::{NodeId, Op};
@@ -120,14 +121,7 @@ impl Maker<'_> {
             window: parameter.convolution.window,
             fused,
         };
-        let places = Pointers {
-            input: input.address,
-            kernel: parameter.kernel.address(),
-            bias: parameter.bias.address(),
-            rounded_bias: parameter.rounded_bias.address(),
-            output: output.address,
-            workspace: 0,
-        };
+        let places = pointers(parameter, [input, output], 0);
         if let Some(plan) = tuner.plan(&self.model.card, self.handle, &direct, places)? {
             return Ok(Chosen { plan, way: Way::Direct });
         }
@@ -164,14 +158,7 @@ impl Maker<'_> {
         packed: &Memory,
     ) -> Result<Vec<Work>> {
         let Some(parameter) = self.model.parameters.of(id) else { return Err(self.without_weights(id)) };
-        let pointers = Pointers {
-            input: input.address,
-            kernel: parameter.kernel.address(),
-            bias: parameter.bias.address(),
-            rounded_bias: parameter.rounded_bias.address(),
-            output: output.address,
-            workspace: workspace.address(),
-        };
+        let pointers = pointers(parameter, [input, output], workspace.address());
         let Way::Apart { packs_input } = chosen.way else {
             return Ok(vec![Work::Convolution(Launch::new(&chosen.plan, &pointers)?)]);
         };
@@ -210,6 +197,17 @@ impl Maker<'_> {
 
     fn without_weights(&self, id: NodeId) -> CudaError {
         Error::msg(format!("{} has no weights", self.model.network.nodes()[id].name)).into()
+    }
+}
+
+fn pointers(parameter: &Parameter, [input, output]: [Map; 2], workspace: CUdeviceptr) -> Pointers {
+    Pointers {
+        input: input.address,
+        kernel: parameter.kernel.address(),
+        bias: parameter.bias.address(),
+        rounded_bias: parameter.rounded_bias.address(),
+        output: output.address,
+        workspace,
     }
 }
 

@@ -57,7 +57,7 @@ use self::parameters::Parameters;
 use self::staging::{Room, Staging};
 use self::tuner::Tuner;
 use super::plan::Plan;
-use super::{Engine, Precision};
+use super::{Engine, Precision, require_same_variant};
 use crate::image::{Normalise, Pixels};
 use crate::inception::{Network, Op};
 use crate::weights::Weights;
@@ -82,9 +82,7 @@ impl Cuda {
     /// # Errors
     /// Where the weights are of another variant than the network, or the device is no NVIDIA card; those of its driver and of cuDNN.
     pub fn new(network: Network, weights: &Weights, device: &Device, precision: Precision) -> Result<Self> {
-        if weights.variant() != network.variant() {
-            bail!("weights of the variant {} in a network of the variant {}", weights.variant(), network.variant());
-        }
+        require_same_variant(&network, weights)?;
         let plan = Plan::new(&network)?;
         if plan.steps.is_empty() {
             bail!("a network that computes nothing");

@@ -3,14 +3,15 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use candle_core::DType;
 use candle_core::cuda_backend::cudarc::driver::CudaStream;
-use candle_core::{DType, bail};
 use half::{bf16, f16};
 use rayon::prelude::*;
 
 use super::arithmetic::Arithmetic;
 use super::error::Result;
 use super::memory::Memory;
+use crate::engine::weights_of;
 use crate::inception::{Convolution, Network, NodeId, Op};
 use crate::weights::{Folded, Weights};
 
@@ -45,8 +46,7 @@ impl Parameters {
             _ => None,
         });
         let laid_out = convolutions.map(|(id, node, convolution)| {
-            let Some(weights) = weights.convolution(&node.name) else { bail!("{} has no weights", node.name) };
-            let Folded { kernel, bias } = weights.folded()?;
+            let Folded { kernel, bias } = weights_of(node, weights)?.folded()?;
             Ok((
                 id,
                 convolution,

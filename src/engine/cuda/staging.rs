@@ -19,8 +19,8 @@ use super::card::Card;
 use super::error::Result;
 use super::kernels;
 use super::memory::{self, Memory};
+use crate::engine::input::require_alike;
 use crate::image::{Pixels, Values};
-use candle_core::{Error, bail};
 
 /// Memory for one batch on its way.
 pub struct Staging {
@@ -72,11 +72,10 @@ impl Staging {
     /// # Errors
     /// Where they are of several kinds or sizes; those of the driver.
     pub fn send(&mut self, images: &[Pixels]) -> Result<kernels::Pixels> {
-        let Some(first) = images.first() else { return Err(Error::msg("a batch without images").into()) };
+        let first = require_alike(images)?;
         let mut rest = self.pixels.as_mut_slice()?;
         let mut all = 0;
         for image in images {
-            require_alike(image, first)?;
             let (place, behind) = rest.split_at_mut(bytes(first));
             take_in(image, place);
             rest = behind;
@@ -147,23 +146,6 @@ pub const fn bytes(image: &Pixels) -> usize {
         Values::U8(bytes) => bytes.len(),
         Values::F32(floats) => floats.len() * size_of::<f32>(),
     }
-}
-
-/// Refuses an image that is not of the first one's size and kind.
-fn require_alike(image: &Pixels, first: &Pixels) -> candle_core::Result<()> {
-    if image.side != first.side {
-        bail!("a batch of images of different sizes");
-    }
-    let values = match (&image.values, &first.values) {
-        (Values::U8(bytes), Values::U8(_)) => bytes.len(),
-        (Values::F32(floats), Values::F32(_)) => floats.len(),
-        _ => bail!("a batch of bytes and floats mixed"),
-    };
-    let expected = image.side * image.side * 3;
-    if values != expected {
-        bail!("an image of {values} values, not {expected}");
-    }
-    Ok(())
 }
 
 /// Writes an image's values where they are to be.

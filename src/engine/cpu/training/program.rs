@@ -13,7 +13,7 @@ use super::super::pool::Pool;
 use super::parameters::Parameters;
 use super::unit::{Site, Unit};
 use super::workers::Workers;
-use crate::engine::plan;
+use crate::engine::{plan, weights_of};
 use crate::inception::{Border, Network, NodeId, Op, Window};
 use crate::weights::Weights;
 
@@ -129,7 +129,7 @@ impl Program {
             let mut unit = |id: NodeId, pooled, linear| -> Result<Work> {
                 let node = &nodes[id];
                 let Op::Convolution(shape) = node.op else { bail!("{} is no convolution", node.name) };
-                let Some(numbers) = weights.convolution(&node.name) else { bail!("{} has no weights", node.name) };
+                let numbers = weights_of(node, weights)?;
                 let site = Site {
                     name: node.name.clone(),
                     shape,
