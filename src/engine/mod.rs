@@ -1,7 +1,7 @@
 //! Interpreters of the network's description.
 //!
-//! An engine is made from a [`Network`](crate::inception::Network), or a cut of one, and its
-//! [`Weights`](crate::weights::Weights); then it maps batches of images to what the network's last node gives. Callers
+//! An engine is made from a [`Network`], or a cut of one, and its
+//! [`Weights`]; then it maps batches of images to what the network's last node gives. Callers
 //! hold an [`Engine`] and do not know which one it is:
 //!
 //! - [`Reference`]: node by node on stock candle tensors, on any device. It is the oracle of every other engine.
