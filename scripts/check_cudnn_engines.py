@@ -3,12 +3,15 @@
 
     python3 -m venv /tmp/cudnn
     /tmp/cudnn/bin/pip install nvidia-cudnn-cu13 nvidia-cuda-nvrtc==13.0.* nvidia-cublas==13.0.*
-    /tmp/cudnn/bin/python scripts/check_cudnn_engines.py [--compile]
+    /tmp/cudnn/bin/python scripts/check_cudnn_engines.py [--gradients] [--compile]
 
 Since 9.8 cuDNN takes a description of a card in place of a card: heuristics answer for it, and plans are compiled for it. This describes
 an H100, makes the operation graphs that src/engine/cuda/cudnn/ makes (the same descriptors, shapes, strides, types), and prints which
 engines there are for each layer, batch and precision, under the rules of config.rs: those with tensor cores not for float32, none that
 gives other bits the next time. With --compile the first two of each are compiled as well, which takes a while.
+
+With --gradients it asks for those of training instead (src/engine/cuda/training/, cudnn/gradient.rs): by the input, and by the kernel in
+float32 and, in bfloat16, in bfloat16 as well; all tensors packed, which is how they mostly lie there.
 
 Exit code 1 where a layer has no engine that writes straight into its channels of the concatenation.
 
@@ -155,10 +158,7 @@ class Cudnn:
         image = self.tensor(1, dtype, [images, channels, side, side], channels_last(side, side, channels))
         kernel = self.tensor(2, dtype, [out, channels, rows, columns], channels_last(rows, columns, channels))
         output = self.tensor(4, dtype, result, channels_last(height, width, buffer))
-        window = self.descriptor(
-            1, enum(100, 1, FLOAT), enum(101, 7, 1), ints(106, 2), ints(102, 1, 1), ints(103, stride, stride),
-            ints(104, *padding), ints(105, *padding),
-        )
+        window = self.window(stride, padding)
 
         def forward(to):
             one, zero = [(name, 4, (ctypes.c_float * 1)(value), 1) for name, value in ((700, 1), (701, 0))]
@@ -179,6 +179,28 @@ class Cudnn:
             rest = [added, sums, biased, add, relu]
         graph = self.descriptor(15, parts(801, *operations))
         return graph, [image, kernel, output, window, *operations, *rest]
+
+    def gradient(self, images, layer, dtype, by):
+        """The operation graph of a layer's gradient by the input, or by the kernel in a number type."""
+        _, channels, side, out, (rows, columns), stride, padding, _ = layer
+        channels = channels if channels > 3 else (4 if dtype == FLOAT else 8)
+        height, width = [(side + 2 * pad - kernel) // stride + 1 for pad, kernel in zip(padding, (rows, columns))]
+        of_kernel = dtype if by == "input" else by
+        image = self.tensor(1, dtype, [images, channels, side, side], channels_last(side, side, channels))
+        kernel = self.tensor(2, of_kernel, [out, channels, rows, columns], channels_last(rows, columns, channels))
+        output = self.tensor(4, dtype, [images, out, height, width], channels_last(height, width, out))
+        window = self.window(stride, padding)
+        kind, first, names = (12, 706, (709, 710, 711)) if by == "input" else (11, 712, (715, 716, 717))
+        one, zero = [(name, 4, (ctypes.c_float * 1)(value), 1) for name, value in ((first, 1), (first + 1, 0))]
+        tensors = [parts(name, tensor) for name, tensor in zip(names, (kernel, image, output))]
+        operation = self.descriptor(kind, parts(first + 2, window), *tensors, one, zero)
+        return self.descriptor(15, parts(801, operation)), [image, kernel, output, window, operation]
+
+    def window(self, stride, padding):
+        return self.descriptor(
+            1, enum(100, 1, FLOAT), enum(101, 7, 1), ints(106, 2), ints(102, 1, 1), ints(103, stride, stride),
+            ints(104, *padding), ints(105, *padding),
+        )
 
     def proposed(self, graph, mode, most=40):
         """(tag, notes, configuration) of what heuristics propose."""
@@ -211,23 +233,38 @@ def channels_last(height, width, stride):
     return [height * width * stride, 1, width * stride, stride]
 
 
+def usable(cudnn, graph, precision, mode):
+    """(tag, configuration) of what is proposed and may be used."""
+    unwanted = UNWANTED if PRECISIONS[precision][1] else UNWANTED | {"tensor core"}
+    return [(tag, config) for tag, notes, config in cudnn.proposed(graph, mode) if not notes & unwanted]
+
+
+def engines_of_gradient(cudnn, images, layer, precision, by):
+    """Engines for a layer's gradient, and configurations to compile."""
+    for mode in 3, 2:
+        try:
+            graph, stays = cudnn.gradient(images, layer, PRECISIONS[precision][0], by)
+            found = usable(cudnn, graph, precision, mode)
+        except RuntimeError:
+            continue
+        if found:
+            return list(dict.fromkeys(tag for tag, _ in found)), found[:2], [stays]
+    return [], [], []
+
+
 def engines(cudnn, images, layer, precision):
     """Engines for a layer, those with the bias in float32 before those with it rounded, and configurations to compile."""
-    dtype, tensor_cores, biases = PRECISIONS[precision]
+    dtype, _, biases = PRECISIONS[precision]
     # A 1x1 behind a pool is moved before it, and is alone.
     biases = [None] if layer[0].endswith("pool") else biases
     for mode in 3, 2:
         found, configs, kept = [], [], []
         for bias in biases:
             graph, stays = cudnn.graph(images, layer, dtype, bias)
-            usable = [
-                (tag, config)
-                for tag, notes, config in cudnn.proposed(graph, mode)
-                if not notes & (UNWANTED if tensor_cores else UNWANTED | {"tensor core"})
-            ]
+            there = usable(cudnn, graph, precision, mode)
             prefix = "rounded " if bias not in (None, FLOAT) else ""
-            found += [prefix + tag for tag in dict.fromkeys(tag for tag, _ in usable)]
-            configs += [(prefix + tag, config) for tag, config in usable[:2]]
+            found += [prefix + tag for tag in dict.fromkeys(tag for tag, _ in there)]
+            configs += [(prefix + tag, config) for tag, config in there[:2]]
             kept.append(stays)
         if found:
             return found, configs, kept
@@ -265,34 +302,48 @@ def libraries():
 def main():
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("--compile", action="store_true", help="compile the first two of each as well")
+    arguments.add_argument("--gradients", action="store_true", help="those of training instead, in bf16, tf32 and f32")
     arguments.add_argument("--batches", type=int, nargs="+", default=[1, 32, 256])
     arguments.add_argument("--precisions", nargs="+", default=list(PRECISIONS), choices=list(PRECISIONS))
     arguments = arguments.parse_args()
     cudnn = Cudnn(libraries())
     print(f"cuDNN {cudnn.library.cudnnGetVersion()}, {CARD['deviceName']}\n")
+    if arguments.gradients:
+        kinds = {"by input": "input", "by kernel in float32": FLOAT, "by kernel in bfloat16": BFLOAT16}
+        # Nothing is trained in float16, and only among bfloat16 may a kernel's gradient be that.
+        asked = [
+            (precision, f"{precision}, {kind}", by)
+            for precision in arguments.precisions
+            for kind, by in kinds.items()
+            if precision != "f16" and (by != BFLOAT16 or precision == "bf16")
+        ]
+        one = lambda images, layer, precision, by: engines_of_gradient(cudnn, images, layer, precision, by)
+    else:
+        asked = [(precision, precision, None) for precision in arguments.precisions]
+        one = lambda images, layer, precision, _: engines(cudnn, images, layer, precision)
     print("| precision | images | layers with an engine | engines (layers) | plans compiled |\n|---|---:|---:|---|---:|")
     without = []
-    for precision in arguments.precisions:
+    for precision, shown_as, by in asked:
         for images in arguments.batches:
             known, counts, compiled, served = {}, {}, 0, 0
             for layer in layers():
-                key = str(layer[1:]) + str(layer[0].endswith("pool"))
+                key = str(layer[1:-1]) if arguments.gradients else str(layer[1:]) + str(layer[0].endswith("pool"))
                 if key not in known:
-                    found, configs, kept = engines(cudnn, images, layer, precision)
+                    found, configs, kept = one(images, layer, precision, by)
                     for tag, config in configs if arguments.compile else []:
                         try:
                             cudnn.compile(config)
                             compiled += 1
                         except RuntimeError as error:
-                            print(f"{precision} {images} {layer[0]} {tag}: {error}", file=sys.stderr)
+                            print(f"{shown_as} {images} {layer[0]} {tag}: {error}", file=sys.stderr)
                     known[key] = found
                 served += bool(known[key])
                 if not known[key]:
-                    without.append(f"{precision} {images} {layer[0]}")
+                    without.append(f"{shown_as} {images} {layer[0]}")
                 for tag in known[key]:
                     counts[tag] = counts.get(tag, 0) + 1
             shown = ", ".join(f"{tag} ({count})" for tag, count in sorted(counts.items(), key=lambda pair: -pair[1]))
-            print(f"| {precision} | {images} | {served} | {shown} | {compiled or ''} |", flush=True)
+            print(f"| {shown_as} | {images} | {served} | {shown} | {compiled or ''} |", flush=True)
     if without:
         sys.exit("no engine: " + ", ".join(without))
 

@@ -180,7 +180,12 @@ cudnnStatus_t finalise_operation(Descriptor& operation) {
             return refuse(CUDNN_STATUS_BAD_PARAM_SHAPE_MISMATCH, "%lld pixels come out, not %lld", (long long)out,
                           (long long)c.y.sizes[axis + 2]);
     }
-    if (c.x.type != c.w.type) return refuse(CUDNN_STATUS_NOT_SUPPORTED_DATA_TYPE, "images and kernels differ in type");
+    // Of small numbers the gradient of the filter may be float.
+    bool widened = c.direction == Direction::FILTER_GRADIENT && c.w.type == CUDNN_DATA_FLOAT;
+    if (c.x.type != c.w.type && !widened)
+        return refuse(CUDNN_STATUS_NOT_SUPPORTED_DATA_TYPE, "images and kernels differ in type");
+    if (c.x.type != c.y.type && c.direction != Direction::FORWARD)
+        return refuse(CUDNN_STATUS_NOT_SUPPORTED_DATA_TYPE, "images and the gradient of the result differ in type");
     return CUDNN_STATUS_SUCCESS;
 }
 
@@ -205,6 +210,8 @@ cudnnStatus_t finalise_graph(Descriptor& graph) {
     if (!packed(convolution.w)) return refuse(CUDNN_STATUS_NOT_SUPPORTED_LAYOUT, "kernels with gaps");
     if (restricted("plain") && convolution.is_fused())
         return refuse(CUDNN_STATUS_NOT_SUPPORTED_GRAPH_PATTERN, "HEADSTOCK_STANDIN_CUDNN=plain: a convolution stands alone");
+    if (restricted("plain") && convolution.x.type != convolution.w.type)
+        return refuse(CUDNN_STATUS_NOT_SUPPORTED_DATA_TYPE, "HEADSTOCK_STANDIN_CUDNN=plain: one type for all");
     if (restricted("packed") && !packed(convolution.written()))
         return refuse(CUDNN_STATUS_NOT_SUPPORTED_LAYOUT, "HEADSTOCK_STANDIN_CUDNN=packed: a result with gaps");
     graph.convolution = std::make_shared<Convolution>(convolution);

@@ -11,6 +11,8 @@
 #include <functional>
 #include <vector>
 
+#include "convolution.h"
+
 namespace {
 
 void expect(bool condition, const char* what) {
@@ -126,6 +128,72 @@ void capture() {
     expect(bytes[0] == 0x22 && bytes[BYTES - 1] == 0x33, "a graph does something else than what was captured");
 }
 
+// Channels last, with so many numbers from one pixel to the next.
+standin::Tensor map(int64_t images, int64_t channels, int64_t height, int64_t width, int64_t stride) {
+    return {0, CUDNN_DATA_FLOAT, 16, {images, channels, height, width}, {height * width * stride, 1, width * stride, stride}, false};
+}
+
+// Whole numbers without a pattern: sums of their products are exact, in whatever order.
+std::vector<float> whole_numbers(const standin::Tensor& tensor, unsigned seed) {
+    std::vector<float> numbers(tensor.extent() / 4);
+    for (float& number : numbers) number = float((seed = seed * 1664525 + 1013904223) >> 28) - 7;
+    return numbers;
+}
+
+// Each product of the sum that a convolution is, by the definition: which numbers of x, w and y it joins.
+void each_product(const standin::Convolution& c, const std::function<void(size_t, size_t, size_t)>& product) {
+    auto index = [](const standin::Tensor& t, int64_t i, int64_t j, int64_t k, int64_t l) {
+        return size_t(i * t.strides[0] + j * t.strides[1] + k * t.strides[2] + l * t.strides[3]);
+    };
+    for (int64_t image = 0; image < c.y.sizes[0]; image++)
+        for (int64_t out = 0; out < c.y.sizes[1]; out++)
+            for (int64_t row = 0; row < c.y.sizes[2]; row++)
+                for (int64_t column = 0; column < c.y.sizes[3]; column++)
+                    for (int64_t in = 0; in < c.x.sizes[1]; in++)
+                        for (int64_t i = 0; i < c.w.sizes[2]; i++)
+                            for (int64_t j = 0; j < c.w.sizes[3]; j++) {
+                                int64_t y = row * c.stride[0] - c.pad[0] + i, x = column * c.stride[1] - c.pad[1] + j;
+                                if (y < 0 || x < 0 || y >= c.x.sizes[2] || x >= c.x.sizes[3]) continue;
+                                product(index(c.x, image, in, y, x), index(c.w, out, in, i, j), index(c.y, image, out, row, column));
+                            }
+}
+
+void gradients() {
+    using standin::Direction;
+    struct Case {
+        int64_t kernel[2], stride, pad[2], size[2];
+    };
+    for (auto [kernel, stride, pad, size] : {Case{{1, 1}, 1, {0, 0}, {5, 4}}, Case{{3, 3}, 1, {1, 1}, {4, 5}},
+                                             Case{{1, 7}, 1, {0, 3}, {3, 6}}, Case{{3, 3}, 2, {0, 0}, {8, 7}}})
+        for (Direction direction : {Direction::FORWARD, Direction::DATA_GRADIENT, Direction::FILTER_GRADIENT})
+            for (bool adds : {false, true}) {
+                int64_t rows = (size[0] + 2 * pad[0] - kernel[0]) / stride + 1, columns = (size[1] + 2 * pad[1] - kernel[1]) / stride + 1;
+                standin::Convolution c{direction,
+                                       map(3, 4, size[0], size[1], 12),
+                                       map(8, 4, kernel[0], kernel[1], 4),
+                                       map(3, 8, rows, columns, 20)};
+                for (int axis : {0, 1}) c.pad[axis] = c.pad_behind[axis] = pad[axis], c.stride[axis] = stride, c.dilation[axis] = 1;
+                c.flipped = false, c.alpha = 1, c.beta = adds ? 1 : 0;
+                auto x = whole_numbers(c.x, 1), w = whole_numbers(c.w, 2), y = whole_numbers(c.y, 3);
+                auto &written = direction == Direction::FORWARD ? y : direction == Direction::DATA_GRADIENT ? x : w, expected = written;
+                std::vector<float> sums(written.size(), 0);
+                std::vector<bool> is_written(written.size(), false);
+                each_product(c, [&](size_t in, size_t of, size_t out) {
+                    size_t to = direction == Direction::FORWARD ? out : direction == Direction::DATA_GRADIENT ? in : of;
+                    is_written[to] = true;
+                    sums[to] += direction == Direction::FORWARD ? x[in] * w[of] : direction == Direction::DATA_GRADIENT ? w[of] * y[out] : x[in] * y[out];
+                });
+                for (size_t i = 0; i < sums.size(); i++)
+                    if (is_written[i]) expected[i] = sums[i] + (adds ? written[i] : 0);
+                auto bytes = [](std::vector<float>& numbers) { return reinterpret_cast<char*>(numbers.data()); };
+                standin::compute(c, {standin::Rounding::NONE, false, 0}, {bytes(x), bytes(w), nullptr, bytes(y), bytes(x), bytes(w)});
+                // A stride leaves out the last pixels: nothing reads them, and their gradient is zero.
+                bool right = true;
+                for (size_t i = 0; i < sums.size(); i++) right &= written[i] == expected[i] || (!is_written[i] && written[i] == 0);
+                expect(right, "a convolution or one of its gradients is not the sum that it should be");
+            }
+}
+
 }  // namespace
 
 int main() {
@@ -141,4 +209,5 @@ int main() {
     addresses();
     order();
     capture();
+    gradients();
 }

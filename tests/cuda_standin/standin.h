@@ -18,8 +18,9 @@
 //   HEADSTOCK_STANDIN_MEMORY   bytes of memory of each (2 GiB)
 //   HEADSTOCK_STANDIN_ORDER    late (default): work is done when somebody waits for it, and of the nodes of a graph that may run, the
 //                              last goes first; early: at once, in the order of the calls. Right code gives the same bits in both
-//   HEADSTOCK_STANDIN_CUDNN    packed: no convolution writes a tensor with gaps; plain: nothing can be joined to a convolution; cores: only
-//                              engines with tensor cores join anything to one
+//   HEADSTOCK_STANDIN_CUDNN    packed: no convolution writes a tensor with gaps; plain: nothing can be joined to a convolution, and
+//                              its gradient by the kernel is of the type of the images; cores: only engines with tensor
+//                              cores join anything to one
 #pragma once
 
 #include <cuda.h>
