@@ -1,7 +1,8 @@
 //! Training past layer 150, for `scripts/bench_finetune.py` and `scripts/bench_gpu.py`. Reads lines
 //!
 //! - `BATCH STEPS`: trains so many steps on random maps, prints the images a second and, on the standard error, where the time went;
-//! - `BATCH STEPS DEVICE`, as in `32 50 cuda:0`: the same on any device, by whatever trains there;
+//! - `BATCH STEPS DEVICE PRECISION`, as in `32 50 cuda:0 bf16`: the same on any device, by whatever trains there, the optimiser where the
+//!   parameters are;
 //! - `IMAGES BATCH EPOCHS`: from random images to the end of so many epochs, the frozen layers once, prints images times
 //!   epochs a second and, on the standard error, where the time went.
 //!
@@ -20,6 +21,7 @@ use candle_core::{Device, Tensor};
 use headstock::engine::cpu::training::Training;
 use headstock::engine::trainable::{BatchNorm, Pass, Trainable, channels_last, open_trainable};
 use headstock::engine::{Cpu, DeviceChoice, Engine};
+use headstock::finetune::{Optimiser, Rule};
 use headstock::inception::{FreezePoint, INPUT_SIDE, Network, Variant};
 use headstock::weights::Weights;
 use rayon::prelude::*;
@@ -86,22 +88,25 @@ fn warm(training: &mut Training, batch: usize, steps: usize) {
 }
 
 /// The rate of steps on the same maps on a device.
-fn warm_on(device: &str, batch: usize, steps: usize) {
+fn warm_on(device: &str, precision: &str, batch: usize, steps: usize) {
     let device = device.parse::<DeviceChoice>().unwrap().open().unwrap().devices.remove(0);
     let (network, weights) = (Network::new(Variant::Tf2015), Weights::embedded().unwrap());
     let freeze = FreezePoint::Layers(150);
-    let mut training = open_trainable(&network, &weights, &freeze, BatchNorm::Frozen, &device).unwrap();
+    let precision = precision.parse().unwrap();
+    let mut training = open_trainable(&network, &weights, &freeze, BatchNorm::Frozen, &device, precision).unwrap();
+    let len = training.parameters().last().map_or(0, |last| last.range.end);
+    let mut optimiser = Optimiser::new(Rule::Sgd { momentum: 0.9 }, 0.0, Vec::new(), len);
     let channels = training.border().groups()[0].channels;
     let maps = Tensor::rand(0_f32, 1.0, (batch, 17, 17, channels), &Device::Cpu).unwrap().to_device(&device).unwrap();
-    let mut velocity = Vec::new();
-    for _ in 0..3 {
-        step(training.as_mut(), &maps, &mut velocity);
-    }
+    let mut step = || {
+        let features = training.features(std::slice::from_ref(&maps), Pass::Train).unwrap();
+        training.backward(&(features * 1e-4).unwrap()).unwrap();
+        training.step(&mut optimiser, 1e-6, &mut |_| Some(1.0)).unwrap();
+    };
+    (0..3).for_each(|_| step());
     device.synchronize().unwrap();
     let began = Instant::now();
-    for _ in 0..steps {
-        step(training.as_mut(), &maps, &mut velocity);
-    }
+    (0..steps).for_each(|_| step());
     device.synchronize().unwrap();
     println!("{}", (batch * steps) as f64 / began.elapsed().as_secs_f64());
 }
@@ -149,11 +154,13 @@ fn main() {
         let number = |word: &str| word.parse::<usize>();
         match words[..] {
             [batch, steps] => warm(&mut open().2, number(batch).unwrap(), number(steps).unwrap()),
-            [a, b, c] => match number(c) {
-                Ok(epochs) => cold(number(a).unwrap(), number(b).unwrap(), epochs),
-                Err(_) => warm_on(c, number(a).unwrap(), number(b).unwrap()),
-            },
-            _ => eprintln!("BATCH STEPS [DEVICE], or IMAGES BATCH EPOCHS"),
+            [images, batch, epochs] => {
+                cold(number(images).unwrap(), number(batch).unwrap(), number(epochs).unwrap());
+            }
+            [batch, steps, device, precision] => {
+                warm_on(device, precision, number(batch).unwrap(), number(steps).unwrap());
+            }
+            _ => eprintln!("BATCH STEPS [DEVICE PRECISION], or IMAGES BATCH EPOCHS"),
         }
     }
 }

@@ -161,15 +161,20 @@ def pipeline():
 
 def finetune():
     bench = Headstock("finetune_step")
+    precisions = ("bf16", "tf32")
     for batch in [batch for batch in BATCHES if batch > 1]:
-        rates = {"headstock": lambda repeats: bench.rate(batch, repeats, args.device)}
+        ours = {f"headstock {precision}": precision for precision in precisions}
+        rates = {
+            name: lambda repeats, precision=precision: bench.rate(batch, repeats, args.device, precision)
+            for name, precision in ours.items()
+        }
         makers = {
             f"PyTorch {way} {precision}": lambda way=way, precision=precision: TrainingStep(way, precision, batch, args.device).rate
-            for precision in ("bf16", "tf32")
+            for precision in precisions
             for way in ("eager", "compiled")
             if way in args.ways
         }
-        table(f"training past layer 150, batch {batch}", rounds_of(rates | opened(makers), batch), {"headstock"})
+        table(f"training past layer 150, batch {batch}", rounds_of(rates | opened(makers), batch), ours)
         torch._dynamo.reset()
 
 

@@ -71,7 +71,7 @@ build() {
     library libcudnn.so.9 "${of_cudnn[@]/%/.o}" convolution.o ../lib/libcuda.so.1
     for name in libcublas.so.13 libcublasLt.so.13 libcurand.so.10; do library "$name" blas_rand.o; done
     compile 1 "$source/self_check.cpp" self_check
-    g++ -pthread -o "$out/self_check" "$out/objects/self_check.o" "$out/lib/libcuda.so.1"
+    g++ -pthread -o "$out/self_check" "$out/objects/self_check.o" "$out/lib/libcudnn.so.9" "$out/lib/libcuda.so.1"
     LD_LIBRARY_PATH=$out/lib "$out/self_check"
     LD_LIBRARY_PATH=$out/lib HEADSTOCK_STANDIN_ORDER=early "$out/self_check"
 }
@@ -94,7 +94,8 @@ run() { # what is special about this run, as NAME=VALUE, then names of checks
 build
 [ "${1:-}" != --build ] || exit 0
 
-test=(cargo test --release --locked --test cuda --test cuda_kernels --test cuda_program --no-default-features --features cuda
+test=(cargo test --release --locked --test cuda --test cuda_kernels --test cuda_program --test cuda_training --test cuda_training_kernels
+    --no-default-features --features cuda
     --target "$(rustc -vV | sed -n 's/^host: //p')" --target-dir "${CUDA_TARGET_DIR:-target/cuda}" --no-run)
 "${test[@]}"
 mapfile -t checks < <("${test[@]}" 2>&1 | sed -n 's/.*Executable.*(\(.*\))/\1/p')

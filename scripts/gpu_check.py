@@ -3,11 +3,12 @@
     python scripts/gpu_check.py BINARY [--device cuda] [--images 523] [--batches 1,3,32,100,256,512]
 
 The same binary runs the same images of data/ on the CPU and on the card. 523 is a prime: every batch size leaves an odd tail. Held
-to each other are the features of each image: relative L2 distance and cosine. Variants beside tf2015 get its numbers under their own
-pools. Exit code 1 where a line fails. `--device cpu` tries this script itself where there is no card.
+to each other are the features of each image, relative L2 distance and cosine, and the losses of two epochs of fine-tuning. Variants beside
+tf2015 get its numbers under their own pools. Exit code 1 where a line fails. `--device cpu` tries this script itself where there is no card.
 """
 
 import argparse
+import csv
 import ctypes
 import json
 import os
@@ -180,6 +181,38 @@ def check_full_card(card, images, folder, expected):
             parity(f"{args.leave / 2**30:.1f} GiB free, {precision}, batch 512", rows, said, expected, precision)
 
 
+def check_training(folder):
+    """Two epochs of fine-tuning on the demo: the loss of every step beside the CPU's, which starts from the same head and images."""
+    guitars = HERE / "data/guitars"
+    for command in (
+        ["extract", "--images", guitars, "--out", folder / "guitars.safetensors", "--device", "cpu"],
+        ["fit-head", folder / "guitars.safetensors", "--out", folder / "head.safetensors"],
+    ):
+        subprocess.run([args.binary.resolve(), *command], capture_output=True, check=True)
+
+    def losses(name, device, precision):
+        """Of each step; none where it failed."""
+        model = folder / f"{name}.safetensors"
+        flags = ["--device", device, "--precision", precision, "--epochs", "2", "--patience", "2", "--clip-norm", "1", "--restart"]
+        command = [args.binary.resolve(), "finetune", "--images", guitars, "--head", folder / "head.safetensors", "--out", model, *flags]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            return None, done.stderr.strip()[-300:]
+        with open(f"{model}.curves.csv") as file:
+            rows = [row["loss"] for row in csv.DictReader(file)]
+        return np.array([float(loss) for loss in rows if loss]), model.read_bytes()
+
+    expected, _ = losses("cpu", "cpu", "f32")
+    for precision, bound in {"f32": 1e-2, "tf32": 5e-2, "bf16": 2e-1}.items() if ON_CARD else {"f32": 0.0}.items():
+        found, model = losses("card", args.device, precision)
+        if found is None:
+            line(f"finetune, {precision}", False, model, "")
+            continue
+        error = np.linalg.norm(found - expected) / np.linalg.norm(expected)
+        again = losses("card", args.device, precision)[1] == model
+        line(f"finetune, {precision}: losses of {len(found)} steps, two runs", error <= bound and again, f"{error:.1e}", "the same bits" if again else "other bits")
+
+
 def main():
     version = subprocess.run([args.binary, "--version"], capture_output=True, text=True, check=True).stdout.strip()
     card = Card() if ON_CARD else None
@@ -193,6 +226,7 @@ def main():
             (images / source).symlink_to(HERE / "data" / source)
         expected = check_parity(images, folder)
         check_bits(images, folder)
+        check_training(folder)
         if card:
             rows, said = features(images, folder / "two.npy", "--device", "cuda:0,0", "--precision", "f32", "--batch-size", "32")
             parity("two workers on one card, f32, batch 32", rows, said, expected, "f32")

@@ -19,14 +19,10 @@ use headstock::engine::{Cpu, Engine};
 use headstock::image::Preset;
 use headstock::inception::{Border, FreezePoint, Network, Op, Variant};
 use headstock::weights::{Weights, expected_tensors};
-use support::sketch::distance;
-use support::{golden, golden_metadata, golden_pixels, relative_l2, seeded_weights, units};
-
-const CUT: FreezePoint = FreezePoint::Layers(150);
-const CLASSES: usize = 3;
-const FEATURES: usize = 2048;
-/// Of step s, the images s and s+2 (modulo 6).
-const BATCH: [usize; 2] = [0, 2];
+use support::lessons::{
+    CUT, FEATURES, Lesson, OF_FLOAT32, STRICT, batch, gradients, maps, norm, of_variant, six_images, values,
+};
+use support::{golden_metadata, golden_pixels, relative_l2, units};
 
 /// What opens the engines that are held to the goldens, by name.
 type Open = fn(&Network, &Weights, &FreezePoint, BatchNorm) -> Box<dyn Trainable>;
@@ -38,24 +34,6 @@ const ENGINES: [(&str, Open); 2] = [
         Box::new(Training::new(network, weights, freeze, batch_norm).unwrap())
     }),
 ];
-
-/// Weights and input pixels of a variant: the network of the binary, or the seeded one.
-fn of_variant(variant: Variant) -> (Weights, Tensor) {
-    match variant {
-        Variant::Tf2015 => (Weights::embedded().unwrap(), golden_pixels(&Preset::Tf.preprocess().normalise)),
-        _ => (
-            Weights::from_bytes(&seeded_weights(variant), None).unwrap(),
-            golden_pixels(&Preset::Torchvision.preprocess().normalise),
-        ),
-    }
-}
-
-/// What crosses the border of these images, by the fast engine.
-fn maps(border: &Border, weights: &Weights, images: &Tensor) -> Vec<Tensor> {
-    let network = Network::new(weights.variant());
-    let run = |trunk| channels_last(&Cpu::new(trunk, weights).unwrap().run(images).unwrap()).unwrap();
-    border.trunks(&network).into_iter().map(run).collect()
-}
 
 /// The same in float64, node by node.
 fn maps_in_float64(border: &Border, weights: &Weights, images: &Tensor) -> Vec<Tensor> {
@@ -89,272 +67,39 @@ fn maps_in_float64(border: &Border, weights: &Weights, images: &Tensor) -> Vec<T
     border.trunks(&Network::new(weights.variant())).into_iter().map(run).collect()
 }
 
-/// The middle of three golden images, and their mirror images.
-fn six_images(three: &Tensor) -> Tensor {
-    let three = three.narrow(2, 48, 203).unwrap().narrow(3, 48, 203).unwrap().contiguous().unwrap();
-    let backwards = Tensor::from_iter((0..203_u32).rev(), &Device::Cpu).unwrap();
-    Tensor::cat(&[&three, &three.index_select(&backwards, 3).unwrap()], 0).unwrap()
-}
-
-fn batch(maps: &[Tensor], chosen: &[u32]) -> Vec<Tensor> {
-    let chosen = Tensor::new(chosen, &Device::Cpu).unwrap();
-    maps.iter().map(|maps| maps.index_select(&chosen, 0).unwrap()).collect()
-}
-
-/// The linear head of the goldens, in float64.
-struct Head {
-    weight: Vec<f64>,
-    bias: Vec<f64>,
-}
-
-/// What cross-entropy says of a batch.
-struct Verdict {
-    loss: f64,
-    by_features: Tensor,
-    by_weight: Vec<f64>,
-    by_bias: Vec<f64>,
-}
-
-impl Head {
-    fn seeded() -> Self {
-        let numbers =
-            |name, scale: f32, length| units(name).take(length).map(|u| f64::from(scale * (u * 2.0 - 1.0))).collect();
-        Self { weight: numbers("head.weight", 0.02, CLASSES * FEATURES), bias: numbers("head.bias", 0.1, CLASSES) }
-    }
-
-    fn judge(&self, features: &Tensor, labels: &[usize]) -> Verdict {
-        let rows = features.to_dtype(DType::F64).unwrap().to_vec2::<f64>().unwrap();
-        let share = 1.0 / rows.len() as f64;
-        let mut verdict = Verdict {
-            loss: 0.0,
-            by_features: features.clone(),
-            by_weight: vec![0.0; self.weight.len()],
-            by_bias: vec![0.0; CLASSES],
-        };
-        let mut by_features = vec![0.0; rows.len() * FEATURES];
-        for ((row, &label), by_row) in rows.iter().zip(labels).zip(by_features.chunks_mut(FEATURES)) {
-            let weights = || self.weight.chunks(FEATURES);
-            let dot = |weight: &[f64]| weight.iter().zip(row).map(|(weight, number)| weight * number).sum::<f64>();
-            let logits: Vec<f64> = weights().zip(&self.bias).map(|(weight, bias)| dot(weight) + bias).collect();
-            let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            let total = logits.iter().map(|logit| (logit - largest).exp()).sum::<f64>().ln() + largest;
-            verdict.loss += share * (total - logits[label]);
-            for (class, weight) in weights().enumerate() {
-                let by_logit = share * ((logits[class] - total).exp() - f64::from(u8::from(class == label)));
-                verdict.by_bias[class] += by_logit;
-                let by_weight = &mut verdict.by_weight[class * FEATURES..][..FEATURES];
-                for at in 0..FEATURES {
-                    by_weight[at] += by_logit * row[at];
-                    by_row[at] += by_logit * weight[at];
-                }
-            }
-        }
-        verdict.by_features =
-            Tensor::from_vec(by_features, features.dims(), &Device::Cpu).unwrap().to_dtype(DType::F32).unwrap();
-        verdict
-    }
-}
-
-/// SGD with momentum, as PyTorch has it.
-struct Sgd {
-    rate: f64,
-    momentum: f64,
-    velocity: Vec<f64>,
-}
-
-impl Sgd {
-    fn step(&mut self, gradients: impl Iterator<Item = f64>, mut change: impl FnMut(usize, f64)) {
-        for (index, gradient) in gradients.enumerate() {
-            if self.velocity.len() <= index {
-                self.velocity.push(0.0);
-            }
-            self.velocity[index] = self.momentum * self.velocity[index] + gradient;
-            change(index, -self.rate * self.velocity[index]);
-        }
-    }
-}
-
-/// All values of a trainable, by the name of their tensor: parameters and statistics.
-fn values(trainable: &mut dyn Trainable) -> HashMap<String, Vec<f64>> {
-    let (mut flat, mut statistics) = (Vec::new(), Vec::new());
-    trainable.update(&mut |values, _| flat = values.to_vec()).unwrap();
-    trainable.update_statistics(&mut |values| statistics = values.to_vec()).unwrap();
-    let of = |parameters: &[headstock::engine::trainable::Parameter], flat: &[f32]| -> Vec<_> {
-        let tensor = |range: std::ops::Range<usize>| flat[range].iter().copied().map(f64::from).collect();
-        parameters.iter().map(|parameter| (parameter.name.clone(), tensor(parameter.range.clone()))).collect()
-    };
-    of(trainable.parameters(), &flat).into_iter().chain(of(trainable.statistics(), &statistics)).collect()
-}
-
-fn gradients(trainable: &mut dyn Trainable) -> HashMap<String, Vec<f64>> {
-    let mut flat = Vec::new();
-    trainable.update(&mut |_, gradients| flat = gradients.to_vec()).unwrap();
-    let tensor = |range: std::ops::Range<usize>| flat[range].iter().copied().map(f64::from).collect();
-    trainable.parameters().iter().map(|p| (p.name.clone(), tensor(p.range.clone()))).collect()
-}
-
-fn norm(numbers: &[f64]) -> f64 {
-    numbers.iter().map(|number| number * number).sum::<f64>().sqrt()
-}
-
-/// How far a tensor is from the golden one.
-struct Distance {
-    name: String,
-    /// The estimated norm of the difference.
-    apart: f64,
-    /// The norm of the golden one.
-    norm: f64,
-}
-
-/// The golden file's sketches under a prefix held to tensors, each by its name, and none left over.
-fn distances(golden: &HashMap<String, Tensor>, prefix: &str, found: &HashMap<String, Vec<f64>>) -> Vec<Distance> {
-    let expected = golden.keys().filter(|name| name.starts_with(&format!("{prefix}/"))).count();
-    assert_eq!(found.len(), expected, "{prefix}: tensors");
-    let of_tensor = |(name, numbers): (&String, &Vec<f64>)| {
-        let sketch: Vec<f32> = golden[&format!("{prefix}/{name}")].to_vec1().unwrap();
-        let (apart, norm) = distance(name, numbers, &sketch);
-        assert!(apart.is_finite(), "{prefix}/{name}");
-        Distance { name: name.clone(), apart, norm }
-    };
-    found.iter().map(of_tensor).collect()
-}
-
-/// Says the largest error, and holds it to a bound.
-fn assert_worst(what: &str, bound: f64, errors: impl Iterator<Item = (f64, String)>) {
-    let (error, name) = errors.fold((0.0, String::new()), |worst, next| if next.0 > worst.0 { next } else { worst });
-    println!("{what}: {error:.1e}, {name}");
-    assert!(error < bound, "{what}, {name}: relative L2 {error:e}");
-}
-
-/// Bounds on the relative L2 errors of each tensor. After one step, and after all:
-struct Bounds {
-    /// Of its gradient, at the start.
-    gradient: f64,
-    /// Of its change.
-    changes: [f64; 2],
-    /// Of the tensor.
-    tensors: [f64; 2],
-}
-
-/// In float64.
-const STRICT: Bounds = Bounds { gradient: 1e-6, changes: [1e-5, 1e-4], tensors: [1e-6, 1e-6] };
-
-/// Where float32 cannot tell on which side of zero a unit is, the gradients below it are off by 1e-3 to 2e-2, whoever computes
-/// them (the golden files know what becomes of PyTorch's own float32), and steps add up. So gradients and changes get the room
-/// that this takes; where there is no such unit, another test holds them to float64.
-const OF_FLOAT32: Bounds = Bounds { gradient: 5e-2, changes: [5e-2, 3e-1], tensors: [1e-4, 1e-3] };
-
-/// Some steps of training that PyTorch took.
-struct Lesson {
-    variant: Variant,
-    file: &'static str,
-    freeze: FreezePoint,
-    batch_norm: BatchNorm,
-}
-
-impl Lesson {
-    /// Holds `Plain` in float64, and every engine, to PyTorch.
-    fn assert_learnt(&self) {
-        let (weights, three) = of_variant(self.variant);
-        let network = Network::new(self.variant);
-        let border = Border::new(&network, &self.freeze).unwrap();
-        let images = six_images(&three);
-        let Self { freeze, batch_norm, .. } = self;
-        let mut oracle = Plain::new(&network, &weights, freeze, *batch_norm, &Device::Cpu, DType::F64).unwrap();
-        self.assert_learnt_by("float64", &mut oracle, &maps_in_float64(&border, &weights, &images), &STRICT);
-        let crossing = maps(&border, &weights, &images);
-        for (engine, open) in ENGINES {
-            let mut trainable = open(&network, &weights, freeze, *batch_norm);
-            self.assert_learnt_by(engine, trainable.as_mut(), &crossing, &OF_FLOAT32);
-        }
-    }
-
-    /// Trains as the golden script does, and holds every trained tensor to it.
-    fn assert_learnt_by(&self, who: &str, trainable: &mut dyn Trainable, crossing: &[Tensor], bounds: &Bounds) {
-        let golden = golden(self.file);
-        let metadata = golden_metadata(self.file);
-        let told = |key: &str| -> f64 { metadata[key].parse().unwrap() };
-        let losses: Vec<f32> = golden["loss"].to_vec1().unwrap();
-        let what = format!("{}, {who}", self.file);
-        let before = values(trainable);
-        let mut head = Head::seeded();
-        let rule = |rate: &str| Sgd { rate: told(rate), momentum: told("momentum"), velocity: Vec::new() };
-        let mut rules = [rule("learning_rate"), rule("head_learning_rate"), rule("head_learning_rate")];
-        for (step, &golden_loss) in losses.iter().enumerate() {
-            let chosen: Vec<u32> = BATCH.map(|i| ((step + i) % 6) as u32).to_vec();
-            let labels: Vec<usize> = chosen.iter().map(|&image| image as usize / 2).collect();
-            let features = trainable.features(&batch(crossing, &chosen), Pass::Train).unwrap();
-            let verdict = head.judge(&features, &labels);
-            let error = (verdict.loss - f64::from(golden_loss)).abs() / f64::from(golden_loss);
-            assert!(error < bounds.changes[1], "{what}, step {step}: loss {} for {golden_loss}", verdict.loss);
-            trainable.backward(&verdict.by_features).unwrap();
-            if step == 0 {
-                let mut gradients = gradients(trainable);
-                gradients.insert("head.weight".to_owned(), verdict.by_weight.clone());
-                gradients.insert("head.bias".to_owned(), verdict.by_bias.clone());
-                let errors = distances(&golden, "gradient", &gradients).into_iter();
-                let errors = errors.map(|tensor| (tensor.apart / tensor.norm, tensor.name));
-                assert_worst(&format!("{what}, gradients"), bounds.gradient, errors);
-            }
-            trainable
-                .update(&mut |values, gradients| {
-                    let numbers = gradients.iter().copied().map(f64::from);
-                    rules[0].step(numbers, |at, change| values[at] = (f64::from(values[at]) + change) as f32);
-                    gradients.fill(0.0);
-                })
-                .unwrap();
-            rules[1].step(verdict.by_weight.into_iter(), |at, change| head.weight[at] += change);
-            rules[2].step(verdict.by_bias.into_iter(), |at, change| head.bias[at] += change);
-
-            let steps = step + 1;
-            if steps == 1 || steps == losses.len() {
-                let mut after = values(trainable);
-                let mut start = before.clone();
-                let first = Head::seeded();
-                start.extend([("head.weight".to_owned(), first.weight), ("head.bias".to_owned(), first.bias)]);
-                after.extend([
-                    ("head.weight".to_owned(), head.weight.clone()),
-                    ("head.bias".to_owned(), head.bias.clone()),
-                ]);
-                let change = |(name, after): (&String, &Vec<f64>)| {
-                    let change = after.iter().zip(&start[name]).map(|(after, before)| after - before);
-                    (name.clone(), change.collect())
-                };
-                let changes: HashMap<String, Vec<f64>> = after.iter().map(change).collect();
-                let distances = distances(&golden, &format!("delta_{steps}"), &changes);
-                // Each step rounds each number, by half its last digit's worth at most. That is no error of a gradient, but in
-                // a small change of large numbers it is to be seen.
-                let change = |tensor: &Distance| {
-                    let rounding = f64::from(f32::EPSILON) / 2.0 * norm(&after[&tensor.name]) * (steps as f64).sqrt();
-                    ((tensor.apart - rounding) / tensor.norm, tensor.name.clone())
-                };
-                let tensor = |tensor: &Distance| (tensor.apart / norm(&after[&tensor.name]), tensor.name.clone());
-                let last = usize::from(steps > 1);
-                let what = format!("{what}, after {steps} steps");
-                assert_worst(&format!("{what}, changes"), bounds.changes[last], distances.iter().map(change));
-                assert_worst(&format!("{what}, tensors"), bounds.tensors[last], distances.iter().map(tensor));
-            }
-        }
+/// Holds `Plain` in float64, and every engine, to PyTorch.
+fn assert_learnt(lesson: &Lesson) {
+    let (weights, three) = of_variant(lesson.variant);
+    let network = Network::new(lesson.variant);
+    let border = Border::new(&network, &lesson.freeze).unwrap();
+    let images = six_images(&three);
+    let Lesson { freeze, batch_norm, .. } = lesson;
+    let mut oracle = Plain::new(&network, &weights, freeze, *batch_norm, &Device::Cpu, DType::F64).unwrap();
+    lesson.assert_learnt_by("float64", &mut oracle, &maps_in_float64(&border, &weights, &images), &STRICT);
+    let crossing = maps(&border, &weights, &images);
+    for (engine, open) in ENGINES {
+        let mut trainable = open(&network, &weights, freeze, *batch_norm);
+        lesson.assert_learnt_by(engine, trainable.as_mut(), &crossing, &OF_FLOAT32);
     }
 }
 
 #[test]
 fn the_network_of_2015_trains_as_in_pytorch() {
     let file = "finetune_tf2015.safetensors";
-    Lesson { variant: Variant::Tf2015, file, freeze: CUT, batch_norm: BatchNorm::Frozen }.assert_learnt();
+    assert_learnt(&Lesson { variant: Variant::Tf2015, file, freeze: CUT, batch_norm: BatchNorm::Frozen });
 }
 
 #[test]
 fn with_nothing_frozen_the_network_of_2015_trains_as_in_pytorch() {
     let file = "finetune_tf2015_whole.safetensors";
     let freeze = FreezePoint::Nothing;
-    Lesson { variant: Variant::Tf2015, file, freeze, batch_norm: BatchNorm::Frozen }.assert_learnt();
+    assert_learnt(&Lesson { variant: Variant::Tf2015, file, freeze, batch_norm: BatchNorm::Frozen });
 }
 
 #[test]
 fn torchvisions_network_with_its_gamma_trains_as_in_pytorch() {
     let file = "finetune_torchvision.safetensors";
-    Lesson { variant: Variant::Torchvision, file, freeze: CUT, batch_norm: BatchNorm::Frozen }.assert_learnt();
+    assert_learnt(&Lesson { variant: Variant::Torchvision, file, freeze: CUT, batch_norm: BatchNorm::Frozen });
 }
 
 #[test]
@@ -362,7 +107,7 @@ fn batch_norm_of_the_batch_and_its_running_statistics_train_as_in_pytorch() {
     let file = "finetune_torchvision_batch_norm.safetensors";
     let momentum = golden_metadata(file)["batch_norm_momentum"].parse().unwrap();
     let batch_norm = BatchNorm::Train { momentum };
-    Lesson { variant: Variant::Torchvision, file, freeze: CUT, batch_norm }.assert_learnt();
+    assert_learnt(&Lesson { variant: Variant::Torchvision, file, freeze: CUT, batch_norm });
 }
 
 #[test]

@@ -16,7 +16,8 @@ pub struct HardwareArgs {
     #[arg(long, default_value = "auto")]
     pub engine: EngineChoice,
 
-    /// What an NVIDIA card computes with: f32, tf32, bf16 or f16; sums and results are float32 [auto: f16]. Anything else has f32
+    /// What an NVIDIA card computes with: f32, tf32, bf16 or f16; sums and results are float32 [auto: f16, and
+    /// what finetune trains bf16]. Anything else has f32
     #[arg(long, value_name = "TYPE", default_value = "auto")]
     pub precision: Precision,
 }

@@ -61,6 +61,17 @@ impl Precision {
         }
     }
 
+    /// What layers are trained in where this is asked for: [`Self::Bf16`] for [`Self::Auto`] and [`Self::F16`], as without a scaled loss the
+    /// gradients of float16 vanish; the others as they are. Parameters, their gradients and the optimiser's numbers are float32 in all
+    /// of them.
+    #[must_use]
+    pub const fn of_training(self) -> Self {
+        match self {
+            Self::Auto | Self::F16 => Self::Bf16,
+            named => named,
+        }
+    }
+
     /// The number type's whole name.
     #[must_use]
     pub const fn long_name(self) -> &'static str {

@@ -43,6 +43,7 @@ impl Trainer {
     /// # Errors
     /// Where it cannot be written, or the device cannot hand out its numbers.
     pub fn write_checkpoint(&mut self, path: &Path, of: &Value) -> Result<(), super::TrainError> {
+        self.network.settle(&mut self.network_optimiser)?;
         let Snapshot { parameters, statistics, head } = self.snapshot()?;
         let mut tensors: Vec<(String, &[f32])> = vec![
             ("parameters".to_owned(), &parameters),

@@ -19,8 +19,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::{CrossEntropy, Decay, Item, Optimiser, Rule, Schedule, Source, SourceError, TrainableHead, Views};
-use super::{clip_scale, squared_norm};
-use crate::engine::trainable::{Parameter, Pass, Trainable};
+use crate::engine::trainable::{Parameter, Pass, Trainable, clip_scale, squared_norm};
 use crate::head::most_probable;
 use crate::history::{Epoch, History, Step, Validation};
 
@@ -389,12 +388,10 @@ impl Trainer {
         let Self { network, head, network_optimiser, head_optimiser, params, .. } = self;
         let of_head = squared_norm(head.gradients());
         let (mut norm, mut scale) = (0.0_f64, 1.0);
-        network.update(&mut |values, gradients| {
-            norm = (squared_norm(gradients) + of_head).sqrt();
+        network.step(network_optimiser, learning_rate, &mut |of_network| {
+            norm = (of_network + of_head).sqrt();
             scale = clip_scale(norm, params.clip_norm);
-            if norm.is_finite() {
-                network_optimiser.step(values, gradients, learning_rate, scale);
-            }
+            norm.is_finite().then_some(scale)
         })?;
         if norm.is_finite() {
             let (values, gradients) = head.values_and_gradients();

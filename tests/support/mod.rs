@@ -14,6 +14,7 @@ pub mod browser;
 pub mod card;
 pub mod heads;
 pub mod judged_heads;
+pub mod lessons;
 pub mod onnx_goldens;
 pub mod operation_goldens;
 pub mod sketch;

@@ -106,7 +106,14 @@ pub(super) fn run(args: &FinetuneArgs, console: Console) -> Result<End> {
 
 /// A network and a head as they were given.
 fn trainer(job: &Job, args: &FinetuneArgs, boundary: &Boundary, console: Console) -> Result<Trainer> {
-    let network = open_trainable(&job.network, &job.weights, &args.freeze, job.batch_norm, job.hardware.device())?;
+    let network = open_trainable(
+        &job.network,
+        &job.weights,
+        &args.freeze,
+        job.batch_norm,
+        job.hardware.device(),
+        job.hardware.precision(),
+    )?;
     estimate::tell(job, network.as_ref(), console)?;
     let classes = job.head.classes.len();
     let class_weights = match args.training.class_weight {

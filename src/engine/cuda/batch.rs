@@ -3,66 +3,28 @@
 //! ```text
 //! works: fixed addresses ─▶ run once ─▶ captured once ─▶ replayed for every batch
 //! ```
-//!
-//! Where a graph cannot be captured the works are sent one by one, for every batch.
 #![expect(unsafe_code, reason = "works on addresses in memory that this keeps")]
 
-use candle_core::cuda_backend::cudarc::driver::CudaGraph;
-use candle_core::cuda_backend::cudarc::driver::sys::{CUdeviceptr, CUgraphInstantiate_flags, CUstreamCaptureMode};
+use candle_core::cuda_backend::cudarc::driver::sys::CUdeviceptr;
 
+use super::captured::Captured;
 use super::card::Card;
-use super::cudnn::{Handle, Launch};
+use super::cudnn::Handle;
 use super::error::Result;
-use super::kernels::{Pixels, Pool};
+use super::kernels::Pixels;
 use super::map::Map;
 use super::memory::Memory;
+use super::work::Work;
 use crate::image::Normalise;
 
 /// What batches of one size need.
 pub struct Batch {
-    /// None where it cannot be captured.
-    graph: Option<Graph>,
+    captured: Captured,
     works: Vec<Work>,
     input: Map,
     result: CUdeviceptr,
-    without_graph: Option<String>,
     /// What all the addresses are in.
     _memory: [Memory; 3],
-}
-
-/// A captured graph.
-struct Graph(CudaGraph);
-
-// SAFETY: a graph may go from thread to thread, as long as one at a time uses it; it is not Sync.
-unsafe impl Send for Graph {}
-
-/// One thing that the card does.
-pub enum Work {
-    /// A convolution, by cuDNN.
-    Convolution(Launch),
-    /// A pool, or a copy.
-    Pool {
-        /// What is done,
-        pool: Pool,
-        /// from where
-        input: Map,
-        /// to where.
-        output: Map,
-    },
-    /// The mean of each channel, float32.
-    GlobalAverage {
-        /// From where
-        input: Map,
-        /// to where.
-        output: CUdeviceptr,
-    },
-    /// A map, channel after channel, float32.
-    Planes {
-        /// From where
-        input: Map,
-        /// to where.
-        output: CUdeviceptr,
-    },
 }
 
 /// Where a batch begins and ends.
@@ -85,9 +47,9 @@ impl Batch {
     /// Those of the driver and of cuDNN.
     pub unsafe fn new(card: &Card, handle: &Handle, works: Vec<Work>, ends: Ends, memory: [Memory; 3]) -> Result<Self> {
         let Ends { input, result } = ends;
-        let mut batch = Self { graph: None, works, input, result, without_graph: None, _memory: memory };
-        batch.capture(card, handle)?;
-        Ok(batch)
+        // SAFETY: the caller answers for the addresses; all work on them is on this stream.
+        let captured = Captured::new(&card.stream, || unsafe { send(&works, card, handle) })?;
+        Ok(Self { captured, works, input, result, _memory: memory })
     }
 
     /// Where what leaves the network is.
@@ -97,7 +59,7 @@ impl Batch {
 
     /// Why there is no graph, for the user to know.
     pub fn without_graph(&self) -> Option<&str> {
-        self.without_graph.as_deref()
+        self.captured.without_graph()
     }
 
     /// Sends all the work on `count` images, no more than this is for, to the card's stream: from pixels on the card to
@@ -118,46 +80,14 @@ impl Batch {
     ) -> Result<()> {
         // SAFETY: the input is in the memory that this keeps, and has room; for the pixels the caller answers.
         unsafe { card.kernels.input(&card.stream, pixels, count, normalise, &self.input)? };
-        match &self.graph {
-            Some(Graph(graph)) => Ok(graph.launch()?),
-            None => self.launch(card, handle),
-        }
+        // SAFETY: as in `new`.
+        self.captured.run(|| unsafe { send(&self.works, card, handle) })
     }
+}
 
-    /// Runs once, for the driver loads what it needs at first use, and captures the graph.
-    fn capture(&mut self, card: &Card, handle: &Handle) -> Result<()> {
-        self.launch(card, handle)?;
-        card.stream.synchronize()?;
-        // Of this thread alone: others may go on allocating and copying.
-        card.stream.begin_capture(CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL)?;
-        let launched = self.launch(card, handle);
-        let captured = card.stream.end_capture(CUgraphInstantiate_flags(0));
-        let graph = launched.and_then(|()| Ok(captured?));
-        match graph {
-            Ok(Some(graph)) => {
-                graph.upload()?;
-                self.graph = Some(Graph(graph));
-            }
-            Err(error) if error.is_out_of_memory() => return Err(error),
-            Ok(None) => self.without_graph = Some("nothing was captured".to_owned()),
-            Err(error) => self.without_graph = Some(error.to_string()),
-        }
-        Ok(())
-    }
-
-    fn launch(&self, card: &Card, handle: &Handle) -> Result<()> {
-        let (kernels, stream) = (&card.kernels, &*card.stream);
-        for work in &self.works {
-            // SAFETY: whoever made this answers for the addresses; all work on them is on this stream.
-            unsafe {
-                match work {
-                    Work::Convolution(launch) => launch.run(handle)?,
-                    Work::Pool { pool, input, output } => kernels.pool(stream, pool, input, output)?,
-                    Work::GlobalAverage { input, output } => kernels.global_average(stream, input, *output)?,
-                    Work::Planes { input, output } => kernels.planes(stream, input, *output)?,
-                }
-            }
-        }
-        Ok(())
-    }
+/// # Safety
+/// As [`Work::send`].
+unsafe fn send(works: &[Work], card: &Card, handle: &Handle) -> Result<()> {
+    // SAFETY: the caller answers for it.
+    works.iter().try_for_each(|work| unsafe { work.send(card, handle) })
 }

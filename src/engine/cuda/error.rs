@@ -35,6 +35,15 @@ pub enum CudaError {
         /// What the last of them said.
         detail: String,
     },
+    /// A batch to train on, or to look at between, that the memory does not hold.
+    #[error(
+        "the card's memory is too small for {images} images at a time: a smaller --batch-size with a larger --accumulate is the same \
+         training in less, and a later --freeze needs less"
+    )]
+    BatchTooLarge {
+        /// Of how many.
+        images: usize,
+    },
     /// An image too small for the network.
     #[error(transparent)]
     Shape(#[from] ShapeError),
@@ -55,7 +64,7 @@ impl CudaError {
             Self::Cudnn { status, .. } => {
                 *status == cudnnStatus_t::CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED
             }
-            Self::NoEngine { .. } | Self::Shape(_) | Self::Candle(_) => false,
+            Self::NoEngine { .. } | Self::BatchTooLarge { .. } | Self::Shape(_) | Self::Candle(_) => false,
         }
     }
 }

@@ -211,7 +211,13 @@ unsafe fn leave(
 }
 
 /// As many threads, in blocks.
-unsafe fn launch(arguments: &mut LaunchArgs<'_>, threads: usize) -> Result<()> {
+///
+/// # Safety
+/// The arguments are those of the kernel, and all memory is there until the stream is past it.
+///
+/// # Errors
+/// Those of the driver.
+pub unsafe fn launch(arguments: &mut LaunchArgs<'_>, threads: usize) -> Result<()> {
     let blocks = threads.div_ceil(BLOCK as usize) as u32;
     let config = LaunchConfig { grid_dim: (blocks, 1, 1), block_dim: (BLOCK, 1, 1), shared_mem_bytes: 0 };
     // SAFETY: the caller answers for the arguments.

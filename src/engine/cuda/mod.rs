@@ -8,8 +8,9 @@
 //! ```
 //!
 //! What is in which file, from the outside in: `staging` brings pixels and takes rows, `batches` says which batch runs, `batch` is ready
-//! to run, `maker` makes it, `layout` says where its buffers are, `tuner` chooses engines and `choices` keeps that, `cudnn` describes convolutions to
-//! cuDNN, `kernels` are our own, in CUDA C++; `parameters` are the weights, `card` the card.
+//! to run, `maker` makes it, of `work` that is `captured`; `layout` says where its buffers are, `way` how a convolution gets from one to the other,
+//! `tuner` chooses engines and `choices` keeps that, `cudnn` describes convolutions to cuDNN, `kernels` are our own, in CUDA C++; `parameters`
+//! are the weights, `card` the card. [`training`] is the part of a network that training changes.
 //!
 //! Everything is computed on one stream of the engine's own, in the order in which it was sent there: batches take turns in the same
 //! memory, and only copies of pixels go on beside it. A turn is the lock on `batches`: nobody else sends anything to that stream or
@@ -24,6 +25,7 @@
 mod arithmetic;
 mod batch;
 mod batches;
+mod captured;
 mod card;
 mod choices;
 mod cudnn;
@@ -36,7 +38,10 @@ mod memory;
 mod model;
 mod parameters;
 mod staging;
+pub mod training;
 mod tuner;
+mod way;
+mod work;
 
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -1,4 +1,4 @@
-//! Chooses an engine for each convolution: the fastest, measured once on the card.
+//! Chooses an engine for each convolution, and for its gradients: the fastest, measured once on the card.
 //!
 //! ```text
 //! key ─▶ compiled already ─▶ chosen before, by tag ─▶ cuDNN's proposals, those that keep the digits, each timed ─▶ plan, kept by tag
@@ -11,7 +11,7 @@ use candle_core::cuda_backend::cudarc::driver::sys::CUevent_flags;
 
 use super::card::Card;
 use super::choices::Choices;
-use super::cudnn::{Bias, Config, Convolution, ExecutionPlan, Graph, Handle, Heuristics, Launch, Pointers};
+use super::cudnn::{Config, ExecutionPlan, Graph, Handle, Heuristics, Launch, Operation, Pointers};
 use super::error::{CudaError, Result};
 use super::memory::Memory;
 
@@ -44,7 +44,7 @@ impl Tuner {
         Self { choices, plans: HashMap::new(), refused: HashSet::new(), last_words: String::new(), workspace: None }
     }
 
-    /// The plan for a convolution, at these places that it may write to; `None` where no engine computes it.
+    /// The plan for an operation, at these places that it may write to; `None` where no engine computes it.
     ///
     /// # Errors
     /// Out of memory.
@@ -52,10 +52,10 @@ impl Tuner {
         &mut self,
         card: &Card,
         handle: &Handle,
-        convolution: &Convolution,
+        operation: &dyn Operation,
         places: Pointers,
     ) -> Result<Option<Arc<ExecutionPlan>>> {
-        let key = convolution.key();
+        let key = operation.key();
         if let Some(plan) = self.plans.get(&key) {
             return Ok(Some(Arc::clone(plan)));
         }
@@ -67,23 +67,23 @@ impl Tuner {
             return Ok(None);
         }
         let mut graphs = Vec::new();
-        for graph in convolution.graphs(handle) {
+        for graph in operation.graphs(handle) {
             match graph {
                 Ok(graph) => graphs.push(Arc::new(graph)),
                 Err(error) => self.against(&error),
             }
         }
-        let kept = before.and_then(|tag| self.kept(handle, convolution, &graphs, tag));
+        let kept = before.and_then(|tag| self.kept(handle, operation, &graphs, tag));
         let found = match kept {
             Some(plan) => Some(plan),
-            None => self.fastest(card, handle, convolution, &graphs, places)?,
+            None => self.fastest(card, handle, operation, &graphs, places)?,
         };
         let Some(plan) = found else {
             choices.set(key.clone(), NONE);
             self.refused.insert(key);
             return Ok(None);
         };
-        choices.set(key.clone(), &format!("{}{}", prefix(plan.graph().bias()), plan.tag()));
+        choices.set(key.clone(), &format!("{}{}", plan.graph().rounded(), plan.tag()));
         let plan = Arc::new(plan);
         self.plans.insert(key, Arc::clone(&plan));
         Ok(Some(plan))
@@ -109,14 +109,14 @@ impl Tuner {
     fn kept(
         &mut self,
         handle: &Handle,
-        convolution: &Convolution,
+        operation: &dyn Operation,
         graphs: &[Arc<Graph>],
         tag: &str,
     ) -> Option<ExecutionPlan> {
-        let mut of_tag = graphs.iter().filter_map(|graph| Some((graph, tag.strip_prefix(prefix(graph.bias()))?)));
+        let mut of_tag = graphs.iter().filter_map(|graph| Some((graph, tag.strip_prefix(graph.rounded())?)));
         let (graph, tag) = of_tag.find(|(_, tag)| tag.starts_with("eng"))?;
         let config = Config::tagged(graph, tag).ok()??;
-        let plan = config.keeps(convolution.tensor_cores).then(|| ExecutionPlan::new(handle, graph, config))?;
+        let plan = config.keeps(operation.tensor_cores()).then(|| ExecutionPlan::new(handle, graph, config))?;
         plan.map_err(|error| self.against(&error)).ok()
     }
 
@@ -125,7 +125,7 @@ impl Tuner {
         &mut self,
         card: &Card,
         handle: &Handle,
-        convolution: &Convolution,
+        operation: &dyn Operation,
         graphs: &[Arc<Graph>],
         places: Pointers,
     ) -> Result<Option<ExecutionPlan>> {
@@ -133,7 +133,7 @@ impl Tuner {
         for heuristics in [Heuristics::A, Heuristics::B, Heuristics::Fallback] {
             let mut best: Option<(f32, ExecutionPlan)> = None;
             for graph in graphs {
-                let proposed = self.proposed(graph, heuristics, convolution.tensor_cores);
+                let proposed = self.proposed(graph, heuristics, operation.tensor_cores());
                 for config in proposed.into_iter().take(PROPOSALS / graphs.len()) {
                     match self.timed(card, handle, graph, config, places) {
                         Ok((time, plan)) => {
@@ -211,14 +211,6 @@ impl Tuner {
 
     fn against(&mut self, error: &CudaError) {
         self.last_words = error.to_string();
-    }
-}
-
-/// What stands before the tag of a plan whose bias is rounded.
-const fn prefix(bias: Option<Bias>) -> &'static str {
-    match bias {
-        Some(Bias::Rounded) => "rounded-bias ",
-        Some(Bias::Float32) | None => "",
     }
 }
 

@@ -9,27 +9,38 @@
 //! ```
 //!
 //! Where the frozen part ends is [`Border`]'s business; the frozen part itself is run by any [`Engine`](super::Engine), on
-//! [`Border::trunks`]. A [`Trainable`] takes what that gave, channels last ([`channels_last`]), and knows neither heads nor losses
-//! nor optimisers: it gives features, takes the gradient by the features, and hands its parameters as one flat vector to
-//! whoever wants to change them.
+//! [`Border::trunks`]. A [`Trainable`] takes what that gave, channels last ([`channels_last`]), and knows neither heads nor losses:
+//! it gives features, takes the gradient by the features, and hands its parameters as one flat vector to
+//! whoever wants to change them, or lets an [`Optimiser`] move them where they are.
 //!
 //! - [`Plain`]: stock candle tensors and candle's own differentiation, on any device; the oracle of others.
 //! - [`Training`]: the planned engine in both directions, on CPUs.
+//! - `cuda::training::Training`, with the feature `cuda`: the same on NVIDIA cards, with frozen batch norms.
 //!
 //! [`open_trainable`] opens the right one.
 
 pub mod operations;
+mod optimiser;
 mod plain;
+pub(super) mod plan;
 
+#[cfg(feature = "cuda")]
+pub(super) use optimiser::Change;
+pub use optimiser::{Optimiser, Rule, clip_scale, squared_norm};
 pub use plain::Plain;
 
 use std::ops::Range;
 
 use candle_core::{DType, Device, Result, Tensor};
 
+use super::Precision;
 use super::cpu::training::Training;
+#[cfg(feature = "cuda")]
+use super::cuda;
 use crate::inception::freeze::FreezeError;
 use crate::inception::{Border, FreezePoint, Network, Variant};
+#[cfg(feature = "cuda")]
+use crate::panics;
 use crate::weights::Weights;
 
 /// The part of a network past a border, with parameters that training changes.
@@ -58,12 +69,38 @@ pub trait Trainable: Send {
     /// the order kernel, gamma where there is one, beta.
     fn parameters(&self) -> &[Parameter];
 
-    /// Hands all values and all gradients, flat, to a rule that may change both: an optimiser, which also sets the gradients back to
-    /// zero, or a checkpoint.
+    /// Hands all values and all gradients, flat, to a rule that may change both: a checkpoint, or an optimiser, which also sets the
+    /// gradients back to zero.
     ///
     /// # Errors
     /// Those of candle.
     fn update(&mut self, rule: &mut dyn FnMut(&mut [f32], &mut [f32])) -> Result<()>;
+
+    /// One step of an optimiser, where the parameters are: moves the values and sets the gradients to zero. `scale` is told the sum of the
+    /// squares of all gradients and says by what they are multiplied; where it says nothing, nothing changes.
+    ///
+    /// # Errors
+    /// Those of candle.
+    fn step(
+        &mut self,
+        optimiser: &mut Optimiser,
+        learning_rate: f64,
+        scale: &mut dyn FnMut(f64) -> Option<f64>,
+    ) -> Result<()> {
+        self.update(&mut |values, gradients| {
+            if let Some(scale) = scale(squared_norm(gradients)) {
+                optimiser.step(values, gradients, learning_rate, scale);
+            }
+        })
+    }
+
+    /// Brings an optimiser up to date with what [`Self::step`] kept where the parameters are, before its state is asked for.
+    ///
+    /// # Errors
+    /// Those of candle.
+    fn settle(&mut self, _optimiser: &mut Optimiser) -> Result<()> {
+        Ok(())
+    }
 
     /// Likewise the running means and variances of the batch norms that train with the batch's statistics: none with
     /// [`BatchNorm::Frozen`].
@@ -131,21 +168,29 @@ pub enum TrainableError {
     Candle(#[from] candle_core::Error),
 }
 
-/// Prepares the part of a network past a freeze point for training, by the fastest interpreter for the device.
+/// Prepares the part of a network past a freeze point for training, by the fastest interpreter for the device: of NVIDIA cards in
+/// [`Precision::of_training`], but in float32 where batch norms train; of all others in float32.
 ///
 /// # Errors
-/// Where the network has no such freeze point or the weights are of another variant; those of candle.
+/// Where the network has no such freeze point or the weights are of another variant; those of candle and of CUDA's libraries.
 pub fn open_trainable(
     network: &Network,
     weights: &Weights,
     freeze: &FreezePoint,
     batch_norm: BatchNorm,
     device: &Device,
+    precision: Precision,
 ) -> std::result::Result<Box<dyn Trainable>, TrainableError> {
-    if device.is_cpu() {
-        return Ok(Box::new(Training::new(network, weights, freeze, batch_norm)?));
+    match (device, batch_norm) {
+        (Device::Cpu, _) => Ok(Box::new(Training::new(network, weights, freeze, batch_norm)?)),
+        #[cfg(feature = "cuda")]
+        (Device::Cuda(_), BatchNorm::Frozen) => {
+            let opened =
+                panics::silently(|| cuda::training::Training::new(network, weights, freeze, device, precision));
+            Ok(Box::new(opened.unwrap_or_else(|words| Err(candle_core::Error::msg(words).into()))?))
+        }
+        _ => Ok(Box::new(Plain::new(network, weights, freeze, batch_norm, device, DType::F32)?)),
     }
-    Ok(Box::new(Plain::new(network, weights, freeze, batch_norm, device, DType::F32)?))
 }
 
 /// What an [`Engine`](super::Engine) gives of a trunk, as a [`Trainable`] takes it: `[batch, channels, height, width]`, or features

@@ -7,7 +7,7 @@
 //!            gradient ◀─ steps, back ◀─ its gradient   a second arena for theirs
 //! ```
 //!
-//! What is in which file, from the outside in: `program` says what is done, `unit` is a convolution with its batch norm and ReLU, in both
+//! What is in which file, from the outside in: `program` says what is done, along the [plan](super::super::trainable::plan) that cards share, `unit` is a convolution with its batch norm and ReLU, in both
 //! directions; `input_gradient` and `kernel_gradient` are the two halves of its way back, `pixels`, `batch_norm` and `pools` the rest;
 //! `arena`, `workspace` and `parameters` are where numbers lie.
 //!
@@ -41,11 +41,12 @@ use self::parameters::Parameters;
 use self::program::{Program, Work};
 use self::workers::Workers;
 use self::workspace::Workspace;
+use super::super::trainable::plan::sizes;
 use super::super::trainable::{BatchNorm, Parameter, Pass, Trainable, TrainableError};
 use super::kernels::{Instructions, Reduce};
 use super::map::Map;
 use super::pool::{self, Pool};
-use crate::inception::{Border, FreezePoint, Network, Op, Window};
+use crate::inception::{Border, FreezePoint, Network};
 use crate::weights::Weights;
 
 /// The part of a network past a border, planned for the CPU.
@@ -129,43 +130,6 @@ impl Training {
         self.clock.take()
     }
 
-    /// The size of the maps of each node that has any here, given those of what crosses.
-    fn sizes(&self, maps: &[Tensor]) -> Result<(usize, Vec<[usize; 2]>)> {
-        let groups = self.border.groups();
-        if maps.len() != groups.len() {
-            bail!("{} groups of maps cross the border, these are {}", groups.len(), maps.len());
-        }
-        let nodes = self.network.nodes();
-        let mut sizes = vec![[0; 2]; nodes.len()];
-        let images = maps.first().map_or(Ok(0), |maps| maps.dim(0))?;
-        for (group, maps) in groups.iter().zip(maps) {
-            let (count, height, width, channels) = maps.dims4()?;
-            if channels != group.channels || count != images {
-                bail!("{images} maps of {} channels cross the border, these are {count} of {channels}", group.channels);
-            }
-            for &node in &group.nodes {
-                sizes[node] = [height, width];
-            }
-        }
-        for &id in self.border.past() {
-            let node = &nodes[id];
-            let size = sizes[node.inputs[0]];
-            let places = |window: &Window| match window.places(size) {
-                Some(places) => Ok(places),
-                None => {
-                    bail!("maps of {}x{} are too small: nothing is left of them at {}", size[0], size[1], node.name)
-                }
-            };
-            sizes[id] = match &node.op {
-                Op::Convolution(convolution) => places(&convolution.window)?,
-                Op::MaxPool(window) | Op::AveragePool { window, .. } => places(window)?,
-                Op::GlobalAverage => [1, 1],
-                Op::Input | Op::Concat => size,
-            };
-        }
-        Ok((images, sizes))
-    }
-
     fn prepare(&mut self, direction: usize) {
         if std::mem::replace(&mut self.is_ready[direction], true) {
             return;
@@ -214,7 +178,7 @@ impl Trainable for Training {
     }
 
     fn features(&mut self, maps: &[Tensor], pass: Pass) -> Result<Tensor> {
-        let (images, sizes) = self.sizes(maps)?;
+        let (images, sizes) = sizes(&self.network, &self.border, maps)?;
         self.clock.start();
         self.prepare(FORWARD);
         self.clock.stop(Phase::Weights);

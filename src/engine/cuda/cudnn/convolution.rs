@@ -1,14 +1,15 @@
 //! A convolution between two places, as cuDNN sees it.
 
 use candle_core::DType;
+use candle_core::cuda_backend::cudarc::cudnn::sys::{cudnnDataType_t, cudnnPointwiseMode_t};
 
 use super::descriptor::{Attribute, Descriptor, Kind};
 use super::graph::{self, Bias, Graph};
 use super::handle::Handle;
+use super::operation::{self, Operation, data_type};
 use crate::engine::cuda::error::Result;
 use crate::engine::cuda::map::Shape;
 use crate::inception::Window;
-use candle_core::cuda_backend::cudarc::cudnn::sys::{cudnnConvolutionMode_t, cudnnDataType_t, cudnnPointwiseMode_t};
 
 /// All that decides what is computed, but for the numbers and where they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,26 +28,14 @@ pub struct Convolution {
     pub fused: bool,
 }
 
-impl Convolution {
-    /// Names it: two of one key are the same work on other numbers.
-    pub fn key(&self) -> String {
-        let numbers = match (self.dtype, self.tensor_cores) {
-            (DType::F32, true) => "tf32",
-            (dtype, _) => dtype.as_str(),
-        };
-        let Window { kernel: [rows, columns], stride, padding: [above, left] } = self.window;
+impl Operation for Convolution {
+    fn key(&self) -> String {
         let and = if self.fused { " bias relu" } else { "" };
-        format!(
-            "{numbers} {} conv {rows}x{columns} stride {stride} padding {above},{left}{and} to {}",
-            self.input, self.output
-        )
+        operation::key(self.dtype, self.tensor_cores, [self.input, self.output], &self.window, and)
     }
 
-    /// Describes it to cuDNN, in all ways that there are: with the bias in float32 and, among float16, rounded like
-    /// them, since not every engine reads two types.
-    ///
-    /// An error of one is of cuDNN: shapes or strides that it does not take.
-    pub fn graphs(&self, handle: &Handle) -> Vec<Result<Graph>> {
+    /// With the bias in float32 and, among float16, rounded like them, since not every engine reads two types.
+    fn graphs(&self, handle: &Handle) -> Vec<Result<Graph>> {
         let biases = match (self.fused, self.dtype) {
             (false, _) => vec![None],
             (true, DType::F16) => vec![Some(Bias::Float32), Some(Bias::Rounded)],
@@ -56,32 +45,29 @@ impl Convolution {
         biases.into_iter().map(|bias| self.graph(handle, bias)).collect()
     }
 
+    fn tensor_cores(&self) -> bool {
+        self.tensor_cores
+    }
+}
+
+impl Convolution {
     fn graph(&self, handle: &Handle, added: Option<Bias>) -> Result<Graph> {
         let float = cudnnDataType_t::CUDNN_DATA_FLOAT;
-        let dtype = match self.dtype {
-            DType::F16 => cudnnDataType_t::CUDNN_DATA_HALF,
-            DType::BF16 => cudnnDataType_t::CUDNN_DATA_BFLOAT16,
-            _ => float,
-        };
-        let [images, out_channels] = [self.output.images, self.output.channels].map(|len| len as i64);
-        let [height, width] = self.output.size.map(|len| len as i64);
-        let packed = [height * width * out_channels, 1, width * out_channels, out_channels];
-        let output_dims = [images, out_channels, height, width];
-        let [rows, columns] = self.window.kernel.map(|len| len as i64);
-        let in_channels = self.input.channels as i64;
+        let output_dims = self.output.dims();
+        let packed = self.output.packed().strides();
+        let out_channels = self.output.channels as i64;
 
-        let input = graph::tensor(graph::INPUT, dtype, self.input.dims(), self.input.strides(), false)?;
-        let kernel_strides = [rows * columns * in_channels, 1, columns * in_channels, in_channels];
-        let kernel_dims = [out_channels, in_channels, rows, columns];
-        let kernel = graph::tensor(graph::KERNEL, dtype, kernel_dims, kernel_strides, false)?;
-        let output = graph::tensor(graph::OUTPUT, dtype, self.output.dims(), self.output.strides(), false)?;
-        let window = self.window(float)?;
+        let [rows, columns] = self.window.kernel;
+        let input = operation::map(graph::INPUT, self.dtype, self.input)?;
+        let kernel = operation::kernel(self.dtype, [self.output.channels, rows, columns, self.input.channels])?;
+        let output = operation::map(graph::OUTPUT, self.dtype, self.output)?;
+        let window = operation::window(&self.window)?;
         let Some(added) = added else {
             let convolution = forward(&window, [&input, &kernel, &output])?;
             return Graph::new(handle, None, vec![convolution], vec![input, kernel, output, window]);
         };
         let bias_strides = [out_channels, 1, out_channels, out_channels];
-        let of_bias = if added == Bias::Float32 { float } else { dtype };
+        let of_bias = if added == Bias::Float32 { float } else { data_type(self.dtype) };
         let bias = graph::tensor(graph::BIAS, of_bias, [1, out_channels, 1, 1], bias_strides, false)?;
         let sums = graph::tensor(graph::SUMS, float, output_dims, packed, true)?;
         let biased = graph::tensor(graph::BIASED, float, output_dims, packed, true)?;
@@ -93,19 +79,6 @@ impl Convolution {
             graph::unary(&relu, [&biased, &output])?,
         ];
         Graph::new(handle, Some(added), operations, vec![input, kernel, bias, output, sums, biased, window, add, relu])
-    }
-
-    fn window(&self, compute: cudnnDataType_t) -> Result<Descriptor> {
-        let padding = self.window.padding.map(|len| len as i64);
-        Descriptor::new(Kind::CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR)?
-            .with(Attribute::CUDNN_ATTR_CONVOLUTION_COMP_TYPE, &[compute])?
-            .with(Attribute::CUDNN_ATTR_CONVOLUTION_CONV_MODE, &[cudnnConvolutionMode_t::CUDNN_CROSS_CORRELATION])?
-            .with(Attribute::CUDNN_ATTR_CONVOLUTION_SPATIAL_DIMS, &[2_i64])?
-            .with(Attribute::CUDNN_ATTR_CONVOLUTION_DILATIONS, &[1_i64, 1])?
-            .with(Attribute::CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES, &[self.window.stride as i64; 2])?
-            .with(Attribute::CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS, &padding)?
-            .with(Attribute::CUDNN_ATTR_CONVOLUTION_POST_PADDINGS, &padding)?
-            .finalised()
     }
 }
 

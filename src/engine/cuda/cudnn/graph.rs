@@ -1,5 +1,6 @@
 //! An operation graph, and the pieces that it is put together from: tensors, pointwise operations.
 
+use candle_core::DType;
 use candle_core::cuda_backend::cudarc::cudnn::sys::{cudnnDataType_t, cudnnPointwiseMode_t};
 
 use super::descriptor::{Attribute, Descriptor, Kind};
@@ -35,6 +36,7 @@ pub enum Bias {
 pub struct Graph {
     descriptor: Descriptor,
     bias: Option<Bias>,
+    of_kernel: Option<DType>,
     /// What it is of.
     _parts: Vec<Descriptor>,
 }
@@ -52,7 +54,27 @@ impl Graph {
             .with_parts(Attribute::CUDNN_ATTR_OPERATIONGRAPH_OPS, &operations.iter().collect::<Vec<_>>())?
             .finalised()?;
         parts.extend(operations);
-        Ok(Self { descriptor, bias, _parts: parts })
+        Ok(Self { descriptor, bias, of_kernel: None, _parts: parts })
+    }
+
+    /// The same, writing the gradient by a kernel in this number type.
+    #[must_use]
+    pub fn writing_kernel(self, dtype: DType) -> Self {
+        Self { of_kernel: Some(dtype), ..self }
+    }
+
+    /// The number type of the gradient by a kernel, where that is what it writes.
+    pub const fn of_kernel(&self) -> Option<DType> {
+        self.of_kernel
+    }
+
+    /// What it has rounded that others for the same work have in float32, if anything.
+    pub fn rounded(&self) -> &'static str {
+        match (self.bias, self.of_kernel) {
+            (Some(Bias::Rounded), _) => "rounded-bias ",
+            (_, Some(dtype)) if dtype != DType::F32 => "rounded-gradient ",
+            _ => "",
+        }
     }
 
     /// The bias that it reads, if any.

@@ -1,4 +1,5 @@
-//! cuDNN's graph API: a convolution with what follows it as one operation graph, and an engine that computes it.
+//! cuDNN's graph API: a convolution with what follows it as one operation graph, and an engine that computes it;
+//! and the gradients of one, each a graph of its own.
 //!
 //! ```text
 //! Convolution ─▶ graph: convolution ─▶ + bias ─▶ ReLU ─▶ configs: engines and their knobs, by heuristics or by a tag ─▶ plan ─▶ launch
@@ -11,12 +12,16 @@
 mod config;
 mod convolution;
 mod descriptor;
+mod gradient;
 mod graph;
 mod handle;
+mod operation;
 mod plan;
 
 pub use config::{Config, Heuristics};
 pub use convolution::Convolution;
-pub use graph::{Bias, Graph};
+pub use gradient::{By, Gradient};
+pub use graph::Graph;
 pub use handle::{Handle, version};
+pub use operation::Operation;
 pub use plan::{ExecutionPlan, Launch, Pointers};

@@ -64,6 +64,23 @@ pub struct Optimiser {
     steps: u64,
 }
 
+/// What a step does to each number, for whoever does it elsewhere than on the host.
+#[cfg(feature = "cuda")]
+#[derive(Clone, Copy)]
+pub enum Change {
+    /// SGD.
+    Sgd {
+        /// What is kept of the velocity.
+        momentum: f32,
+        /// How far it goes.
+        rate: f32,
+        /// Gradients are multiplied by it.
+        scale: f32,
+    },
+    /// AdamW.
+    AdamW(AdamW),
+}
+
 /// The constants of one step.
 #[derive(Clone, Copy)]
 struct Step {
@@ -118,6 +135,33 @@ impl Optimiser {
             // `new` makes as many vectors as the rule keeps.
             _ => {}
         }
+    }
+
+    /// Begins a step that is done elsewhere.
+    #[cfg(feature = "cuda")]
+    pub(in crate::engine) fn begin(&mut self, learning_rate: f64, scale: f64) -> Change {
+        self.steps += 1;
+        let step = Step { scale: scale as f32, rate: learning_rate, steps: self.steps };
+        match self.rule {
+            Rule::Sgd { momentum } => {
+                Change::Sgd { momentum: momentum as f32, rate: learning_rate as f32, scale: step.scale }
+            }
+            Rule::AdamW { beta1, beta2, epsilon } => Change::AdamW(AdamW::new(beta1, beta2, epsilon, step)),
+        }
+    }
+
+    /// The parts of a vector of so many parameters, in their order, and by how much they decay.
+    #[cfg(feature = "cuda")]
+    pub(in crate::engine) fn parts(&self, len: usize) -> Vec<(Range<usize>, f64)> {
+        let mut parts = Vec::new();
+        if self.weight_decay == 0.0 {
+            parts.extend((len > 0).then_some((0..len, 0.0)));
+        } else {
+            each_run(&self.decayed, 0, len, |run, decays| {
+                parts.push((run, if decays { self.weight_decay } else { 0.0 }));
+            });
+        }
+        parts
     }
 
     /// What is kept between steps, a vector as long as the parameters each, and how many steps there were.
@@ -191,16 +235,21 @@ fn sgd(values: &mut [f32], gradients: &mut [f32], velocity: &mut [f32], momentum
 }
 
 /// The constants of one step of AdamW.
-struct AdamW {
-    beta1: f32,
-    beta2: f32,
-    epsilon: f32,
-    scale: f32,
+#[derive(Clone, Copy)]
+pub struct AdamW {
+    /// What is kept of the mean.
+    pub beta1: f32,
+    /// What is kept of the mean square.
+    pub beta2: f32,
+    /// What keeps the divisor from zero.
+    pub epsilon: f32,
+    /// Gradients are multiplied by it.
+    pub scale: f32,
     rate: f64,
     /// rate / (1 - β1^t).
-    step_size: f32,
+    pub step_size: f32,
     /// 1 / sqrt(1 - β2^t).
-    widen: f32,
+    pub widen: f32,
 }
 
 impl AdamW {
@@ -217,8 +266,13 @@ impl AdamW {
         }
     }
 
+    /// What is kept of values that decay so much.
+    pub fn keep(&self, decay: f64) -> f32 {
+        (1.0 - self.rate * decay) as f32
+    }
+
     fn step(&self, values: &mut [f32], gradients: &mut [f32], (mean, square): (&mut [f32], &mut [f32]), decay: f64) {
-        let keep = (1.0 - self.rate * decay) as f32;
+        let keep = self.keep(decay);
         for (((value, gradient), mean), square) in values.iter_mut().zip(gradients).zip(mean).zip(square) {
             let g = self.scale * *gradient;
             *mean += (1.0 - self.beta1) * (g - *mean);
