@@ -106,6 +106,8 @@ pub(super) fn through_network(
     console: Console,
 ) -> impl Iterator<Item = Result<Batch>> {
     let normalise = loader.preprocess.normalise;
+    // No batch is larger than what is left, whatever was asked for: memory is taken by that number.
+    let batch_size = batch_size.min(dataset.candidates.len().saturating_sub(done)).max(1);
     let ahead = 2 * (batch_size * engine.lanes()).max(rayon::current_num_threads());
     let decoded = decode_ahead(loader, &dataset.candidates, done, ahead);
     let noted = Arc::clone(&engine);
