@@ -20,7 +20,7 @@
 //                              last goes first; early: at once, in the order of the calls. Right code gives the same bits in both
 //   HEADSTOCK_STANDIN_CUDNN    packed: no convolution writes a tensor with gaps; plain: nothing can be joined to a convolution, and
 //                              its gradient by the kernel is of the type of the images; cores: only engines with tensor
-//                              cores join anything to one
+//                              cores join anything to one; nothing: no engine makes a plan
 #pragma once
 
 #include <cuda.h>

@@ -78,6 +78,7 @@ impl Chosen {
         if let Some(plan) = tuner.plan(card, handle, &direct, places)? {
             return Ok(Self { plan, way: Way::Direct });
         }
+        let mut tried = vec![direct.key()];
         let [of_input, of_output] = [input.shape, output.shape].map(packed_bytes);
         let packed = Memory::zeroed(&card.stream, of_input + of_output)?;
         for packs_input in [false, true] {
@@ -92,7 +93,9 @@ impl Chosen {
             if let Some(plan) = tuner.plan(card, handle, &apart, places)? {
                 return Ok(Self { plan, way: Way::Apart { packs_input } });
             }
+            tried.push(apart.key());
         }
+        tuner.forget(&tried);
         let detail = tuner.last_words().to_owned();
         Err(CudaError::NoEngine { layer: layer.name.to_owned(), key: direct.key(), detail })
     }

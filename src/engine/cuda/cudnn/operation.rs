@@ -6,6 +6,7 @@ use candle_core::cuda_backend::cudarc::cudnn::sys::{cudnnConvolutionMode_t, cudn
 use super::descriptor::{Attribute, Descriptor, Kind};
 use super::graph::{self, Graph};
 use super::handle::Handle;
+use crate::engine::cuda::arithmetic::Arithmetic;
 use crate::engine::cuda::error::Result;
 use crate::engine::cuda::map::Shape;
 use crate::inception::Window;
@@ -26,10 +27,7 @@ pub trait Operation {
 
 /// Number type and window between two shapes, as keys begin.
 pub fn key(dtype: DType, tensor_cores: bool, [input, output]: [Shape; 2], window: &Window, and: &str) -> String {
-    let numbers = match (dtype, tensor_cores) {
-        (DType::F32, true) => "tf32",
-        (dtype, _) => dtype.as_str(),
-    };
+    let numbers = Arithmetic { dtype, tensor_cores }.name();
     let Window { kernel: [rows, columns], stride, padding: [above, left] } = window;
     format!("{numbers} {input} conv {rows}x{columns} stride {stride} padding {above},{left}{and} to {output}")
 }

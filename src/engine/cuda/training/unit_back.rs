@@ -90,7 +90,7 @@ impl UnitBack<'_> {
                 return Ok(ByInput { plan, goes_aside });
             }
         }
-        Err(self.no_engine(tuner, &self.gradient(packed, By::Input)))
+        Err(self.no_engine(tuner, [to, packed], By::Input))
     }
 
     fn choose_by_kernel(&self, handle: &Handle, tuner: &mut Tuner) -> Result<ByKernel> {
@@ -100,7 +100,7 @@ impl UnitBack<'_> {
                 return Ok(ByKernel { plan, packs_input });
             }
         }
-        Err(self.no_engine(tuner, &self.gradient(self.packed_input(), By::Kernel)))
+        Err(self.no_engine(tuner, [self.input, self.packed_input()], By::Kernel))
     }
 
     /// What the card does, with as much workspace as the engines need.
@@ -208,9 +208,12 @@ impl UnitBack<'_> {
         pointers([input.address, self.scratch.by_folded.address(), self.by_convolved().address], workspace)
     }
 
-    fn no_engine(&self, tuner: &Tuner, gradient: &Gradient) -> CudaError {
+    /// An error; the next run shall ask again.
+    fn no_engine(&self, tuner: &mut Tuner, tried: [Map; 2], by: By) -> CudaError {
+        let [key, packed] = tried.map(|input| self.gradient(input, by).key());
         let (layer, detail) = (self.unit.name.clone(), tuner.last_words().to_owned());
-        CudaError::NoEngine { layer, key: gradient.key(), detail }
+        tuner.forget(&[key.clone(), packed]);
+        CudaError::NoEngine { layer, key, detail }
     }
 }
 
