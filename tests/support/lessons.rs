@@ -225,6 +225,7 @@ impl Lesson {
             let chosen: Vec<u32> = BATCH.map(|i| ((step + i) % 6) as u32).to_vec();
             let labels: Vec<usize> = chosen.iter().map(|&image| image as usize / 2).collect();
             let features = trainable.features(&batch(crossing, &chosen), Pass::Train).unwrap();
+            let features = features.to_device(&Device::Cpu).unwrap();
             let verdict = head.judge(&features, &labels);
             let error = (verdict.loss - f64::from(golden_loss)).abs() / f64::from(golden_loss);
             assert!(error < bounds.changes[1], "{what}, step {step}: loss {} for {golden_loss}", verdict.loss);

@@ -7,8 +7,8 @@
 //!            gradient ◀─ steps, back ◀─ its gradient   a second arena for theirs
 //! ```
 //!
-//! What is in which file, from the outside in: `program` says what is done, along the [plan](super::super::trainable::plan) that cards share, `unit` is a convolution with its batch norm and ReLU, in both
-//! directions; `input_gradient` and `kernel_gradient` are the two halves of its way back, `pixels`, `batch_norm` and `pools` the rest;
+//! What is in which file, from the outside in: `program` says what is done, along the plan that cards share
+//! (`engine/trainable/plan.rs`), `unit` is a convolution with its batch norm and ReLU, in both directions; `input_gradient` and `kernel_gradient` are the two halves of its way back, `pixels`, `batch_norm` and `pools` the rest;
 //! `arena`, `workspace` and `parameters` are where numbers lie.
 //!
 //! All work is cut by what it writes, and sums run over fixed pieces, so the bits do not depend on the number of threads.

@@ -10,8 +10,8 @@
 //! ```
 //!
 //! What is in which file, from the outside in: `batches` says which batch runs, `batch` is ready to run, `maker` makes it; `program` is the
-//! [plan](crate::engine::trainable::plan) with its units; `unit` is a convolution with its batch norm, `unit_back` the way back through
-//! one, of the pieces in `back`; `arena`, `scratch` and `parameters` are where numbers lie, `optimiser` moves them; `kernels` are our own.
+//! plan that CPUs share (`engine/trainable/plan.rs`) with its units; `unit` is a convolution with its batch norm, `unit_back` the way
+//! back through one, of the pieces in `back`; `arena`, `scratch` and `parameters` are where numbers lie, `optimiser` moves them; `kernels` are our own.
 //!
 //! **Numbers.** Parameters, their gradients and what an optimiser keeps are float32. In bfloat16 the folded weights, the activations and
 //! their gradients are rounded to it, each sum is float32, and the gradient by a kernel is rounded where that is faster: what PyTorch's
