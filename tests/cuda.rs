@@ -254,6 +254,7 @@ fn what_other_threads_do_to_the_card_disturbs_no_graph_that_is_captured() {
         });
         while !making.is_finished() {
             Tensor::zeros(1, DType::F32, &card).unwrap().to_vec1::<f32>().unwrap();
+            card.synchronize().unwrap();
         }
     });
 }
