@@ -13,7 +13,7 @@ use super::super::super::kernels::{GradientTransform, InputTransform, Lie, Matri
 use super::super::super::map::Map;
 use super::super::super::minimal_filtering::MinimalFilter;
 use super::super::workers::{Shared, Workers};
-use super::super::workspace::Workspace;
+use super::super::workspace::Panels;
 use super::{CHAIN, Rows, Sums};
 use crate::inception::Convolution;
 use crate::vectorised::vectorised;
@@ -70,7 +70,7 @@ impl Filtered {
         shape: &Convolution,
         workers: &Workers,
         maps: [&Map; 2],
-        workspace: &mut Workspace,
+        room: &mut Panels,
         rows: Rows<'_>,
     ) {
         let kernels = workers.kernels.as_ref();
@@ -81,8 +81,8 @@ impl Filtered {
         let across = [0, 1].map(|axis| maps[1].size[axis].div_ceil(self.outputs[axis]));
         let tiles = maps[1].images * across[0] * across[1];
         let at_once = (AT_ONCE / (places * (of_in + of_out))).max(STRIP).min(tiles);
-        let inputs = workspace.inputs.of(places * (at_once * of_in + GAP));
-        let gradients = workspace.gradients.of(places * (at_once * of_out + GAP));
+        let inputs = room.inputs.of(places * (at_once * of_in + GAP));
+        let gradients = room.gradients.of(places * (at_once * of_out + GAP));
         let [inputs, gradients] = [inputs, gradients].map(|room| Shared::new(room.as_mut_ptr()));
         let width = self.panels(panel) * panel;
         let (panels, groups) = (of_out / panel, channels.div_ceil(width));
