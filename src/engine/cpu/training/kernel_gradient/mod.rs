@@ -11,6 +11,7 @@
 #![expect(unsafe_code, reason = "follows the pointers of maps")]
 
 mod filtered;
+mod kernel_transform;
 mod sums;
 mod taps;
 
