@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "makes maps of slices")]
 
 use super::algorithm::Algorithm;
-use super::convolution::{Block, Convolution, KernelView, Numbers};
+use super::convolution::{Block, Epilogue, KernelView, LaidOut};
 use super::kernels::{Instructions, Kernels};
 use super::map::Map;
 use super::memory::Memory;
@@ -13,7 +13,7 @@ use crate::inception;
 pub struct Layer {
     shape: inception::Convolution,
     /// One after the other, to the same output.
-    convolutions: Vec<Convolution>,
+    convolutions: Vec<LaidOut>,
     kernels: Box<dyn Kernels>,
     scratch: Scratch,
     zeros: Memory,
@@ -35,9 +35,9 @@ impl Layer {
             return None;
         }
         let kernel = &KernelView::new(&shape, kernel);
-        let numbers = Numbers { kernel, bias, floor: 0.0, accumulate: false };
-        let convolutions = Convolution::all(shape, algorithm, numbers, kernels.as_ref());
-        let values = convolutions.iter().map(Convolution::scratch).max().unwrap_or(0);
+        let epilogue = Epilogue { bias, floor: 0.0, accumulate: false };
+        let convolutions = LaidOut::all(shape, algorithm, kernel, epilogue, kernels.as_ref());
+        let values = convolutions.iter().map(LaidOut::scratch).max().unwrap_or(0);
         let scratch = Scratch::new(values, shape.out_channels);
         Some(Self { shape, convolutions, kernels, scratch, zeros: Memory::zeroed(shape.in_channels) })
     }

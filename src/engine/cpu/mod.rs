@@ -34,7 +34,7 @@ use std::time::Duration;
 use candle_core::{Device, Error, Result, Storage, Tensor, bail};
 use rayon::prelude::*;
 
-use self::convolution::Convolution;
+use self::convolution::LaidOut;
 use self::group::Group;
 use self::kernels::{Instructions, Kernels};
 use self::layout::Layout;
@@ -100,7 +100,7 @@ impl Cpu {
 
     fn scratch(&self) -> Scratch {
         let values = self.program.steps.iter().map(|step| match &step.work {
-            Work::Convolutions(convolutions) => convolutions.iter().map(Convolution::scratch).max().unwrap_or(0),
+            Work::Convolutions(convolutions) => convolutions.iter().map(LaidOut::scratch).max().unwrap_or(0),
             Work::Pool(_) | Work::GlobalAverage => 0,
         });
         Scratch::new(values.max().unwrap_or(0), self.program.zeros.len())

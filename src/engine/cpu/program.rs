@@ -8,7 +8,7 @@ use candle_core::{Result, bail};
 use rayon::prelude::*;
 
 use super::algorithm::Algorithm;
-use super::convolution::{Convolution, KernelView, Numbers};
+use super::convolution::{Epilogue, KernelView, LaidOut};
 use super::kernels::{Kernels, Reduce};
 use super::memory::Memory;
 use super::pool::Pool;
@@ -28,7 +28,7 @@ pub struct Step {
 
 pub enum Work {
     /// One after the other, to the same output.
-    Convolutions(Vec<Convolution>),
+    Convolutions(Vec<LaidOut>),
     Pool(Pool),
     GlobalAverage,
 }
@@ -88,8 +88,8 @@ fn work(task: Task, nodes: &[Node], weights: &Weights, kernels: &dyn Kernels, wi
 fn convolution(node: &Node, kernel: &[f32], bias: &[f32], floor: f32, kernels: &dyn Kernels) -> Result<Work> {
     let Op::Convolution(shape) = node.op else { bail!("{} is no convolution", node.name) };
     let kernel = &KernelView::new(&shape, kernel);
-    let numbers = Numbers { kernel, bias, floor, accumulate: false };
-    Ok(Work::Convolutions(Convolution::all(shape, Algorithm::of(&shape), numbers, kernels)))
+    let epilogue = Epilogue { bias, floor, accumulate: false };
+    Ok(Work::Convolutions(LaidOut::all(shape, Algorithm::of(&shape), kernel, epilogue, kernels)))
 }
 
 fn pool_of(node: &Node, bias: Memory, floor: f32) -> Result<Work> {

@@ -3,9 +3,10 @@
 
 use super::super::kernels::Kernels;
 use super::super::map::Map;
+use super::super::memory::Memory;
 use super::super::scratch::Scratch;
 use super::pointwise::Pointwise;
-use super::{Block, KernelView, Numbers};
+use super::{Block, Epilogue, KernelView, Operands};
 use crate::inception::Convolution;
 
 pub(super) struct Direct {
@@ -14,12 +15,20 @@ pub(super) struct Direct {
 }
 
 impl Direct {
-    pub(super) fn new(shape: &Convolution, numbers: Numbers<'_>, kernels: &dyn Kernels) -> Self {
-        Self { rows: Pointwise::new(shape, numbers, kernels) }
+    pub(super) fn new(shape: &Convolution, epilogue: Epilogue<'_>, kernels: &dyn Kernels) -> Self {
+        Self { rows: Pointwise::new(shape, epilogue, kernels) }
     }
 
-    pub(super) fn refill(&mut self, kernel: &KernelView<'_>, bias: Option<&[f32]>) {
-        self.rows.refill(kernel, bias);
+    pub(super) fn weights(&self) -> usize {
+        self.rows.weights()
+    }
+
+    pub(super) fn lay_out(&self, kernel: &KernelView<'_>, weights: &mut [f32]) {
+        self.rows.lay_out(kernel, weights);
+    }
+
+    pub(super) fn bias(&mut self) -> &mut Memory {
+        &mut self.rows.bias
     }
 
     pub(super) fn scratch(&self) -> usize {
@@ -35,8 +44,7 @@ impl Direct {
     pub(super) unsafe fn run(
         &self,
         shape: &Convolution,
-        kernels: &dyn Kernels,
-        zeros: &[f32],
+        operands: Operands<'_>,
         scratch: &mut Scratch,
         [input, output]: [&Map; 2],
         block: Block,
@@ -45,10 +53,10 @@ impl Direct {
         let rows = &mut scratch.values[..pixels.len() * depth];
         for (pixel, row) in pixels.clone().zip(rows.chunks_exact_mut(depth)) {
             // SAFETY: the caller's promise.
-            unsafe { gather(shape, zeros, input, output.position(pixel), row) };
+            unsafe { gather(shape, operands.zeros, input, output.position(pixel), row) };
         }
         // SAFETY: the rows have just been gathered; the caller's promise of the output.
-        unsafe { self.rows.product(kernels, rows.as_ptr(), depth, output, pixels) }
+        unsafe { self.rows.product(operands, rows.as_ptr(), depth, output, pixels) }
     }
 }
 

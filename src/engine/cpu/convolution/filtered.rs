@@ -6,7 +6,7 @@ use super::super::memory::Memory;
 use super::super::minimal_filtering::MinimalFilter;
 use super::super::scratch::Scratch;
 use super::kernel_transform::KernelTransform;
-use super::{Block, KernelView, Numbers, blocks, in_panels};
+use super::{Block, Epilogue, KernelView, Operands, blocks, in_panels};
 use crate::inception::Convolution;
 
 /// Numbers at the points of a block, before and after the product, which are to stay in the second cache; so long as it is
@@ -23,9 +23,7 @@ const GAP: usize = 16;
 
 pub(super) struct Filtered {
     filter: MinimalFilter,
-    /// [places, panels, in, panel].
-    weights: Memory,
-    bias: Memory,
+    pub(super) bias: Memory,
     /// As long, for the products.
     no_bias: Memory,
     floor: f32,
@@ -43,26 +41,30 @@ pub(super) struct Filtered {
 }
 
 impl Filtered {
-    pub(super) fn new(shape: &Convolution, filter: MinimalFilter, numbers: Numbers<'_>, kernels: &dyn Kernels) -> Self {
+    pub(super) fn new(
+        shape: &Convolution,
+        filter: MinimalFilter,
+        epilogue: Epilogue<'_>,
+        kernels: &dyn Kernels,
+    ) -> Self {
         let (panel, tile) = (kernels.panel(), kernels.tile());
         let along = |many: usize| shape.window.kernel.map(|taps| if taps == 1 { 1 } else { many });
         let (points, outputs) = (along(filter.points()), along(filter.outputs));
-        let bias = in_panels(numbers.bias, panel);
+        let bias = in_panels(epilogue.bias, panel);
         let no_bias = Memory::zeroed(bias.len());
-        let places = points[0] * points[1];
-        let mut weights = Memory::zeroed(places * shape.out_channels.next_multiple_of(panel) * shape.in_channels);
-        KernelTransform::new(&filter, points).lay_out(&mut weights, numbers.kernel, panel);
         let of_tile = points[0] * points[1] * (shape.in_channels + shape.out_channels);
         let most = (BLOCK / of_tile / tile).clamp(FEW, MANY) * tile;
-        let Numbers { floor, accumulate, .. } = numbers;
-        Self { filter, weights, bias, no_bias, floor, accumulate, points, outputs, most, tile, panel }
+        let Epilogue { floor, accumulate, .. } = epilogue;
+        Self { filter, bias, no_bias, floor, accumulate, points, outputs, most, tile, panel }
     }
 
-    pub(super) fn refill(&mut self, kernel: &KernelView<'_>, bias: Option<&[f32]>) {
-        KernelTransform::new(&self.filter, self.points).lay_out(&mut self.weights, kernel, self.panel);
-        if let Some(bias) = bias {
-            self.bias[..bias.len()].copy_from_slice(bias);
-        }
+    pub(super) fn weights(&self, shape: &Convolution) -> usize {
+        self.points[0] * self.points[1] * shape.out_channels.next_multiple_of(self.panel) * shape.in_channels
+    }
+
+    /// To [places, panels, in, panel].
+    pub(super) fn lay_out(&self, kernel: &KernelView<'_>, weights: &mut [f32]) {
+        KernelTransform::new(&self.filter, self.points).lay_out(weights, kernel, self.panel);
     }
 
     pub(super) fn scratch(&self, shape: &Convolution) -> usize {
@@ -94,8 +96,7 @@ impl Filtered {
     pub(super) unsafe fn run(
         &self,
         shape: &Convolution,
-        kernels: &dyn Kernels,
-        zeros: &[f32],
+        Operands { kernels, zeros, weights }: Operands<'_>,
         scratch: &mut Scratch,
         [input, output]: [&Map; 2],
         block: Block,
@@ -140,7 +141,7 @@ impl Filtered {
         // SAFETY: each pixel is one of the input or zeros; the values have room for all places.
         unsafe { kernels.input_transform(&job) }
 
-        for (place, weights) in self.weights.chunks_exact(self.weights.len() / places).enumerate() {
+        for (place, weights) in weights.chunks_exact(weights.len() / places).enumerate() {
             let job = MatrixProduct {
                 inputs: before.as_ptr().wrapping_add(place * step),
                 lie: Lie::Rows(shape.in_channels),

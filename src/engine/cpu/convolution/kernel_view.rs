@@ -82,44 +82,55 @@ impl<'a> KernelView<'a> {
         let taps = self.taps.len();
         let all_in_order = taps == self.of_pair && self.taps.is_sorted();
         let first = outs.start * self.steps[0] + channels.start * self.steps[1];
-        if outs.len() == LANES && all_in_order && self.steps[1] == taps && (channels.len() * taps).is_multiple_of(LANES)
+        let mut by_lane = [1.0; LANES];
+        if let Some(scales) = self.scales[0] {
+            by_lane[..outs.len()].copy_from_slice(&scales[outs.clone()]);
+        }
+        let factor = |channel: usize| self.scales[1].map_or(1.0, |scales| scales[channel]);
+        if outs.len() == LANES
+            && all_in_order
+            && self.steps[1] == taps
+            && self.scales[1].is_none()
+            && (channels.len() * taps).is_multiple_of(LANES)
         {
             // An output channel's numbers are a row.
             let len = channels.len() * taps;
-            for (square, to) in numbers[..len].as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
-                let row = |lane: usize| &self.numbers[first + lane * self.steps[0] + square * LANES..][..LANES];
-                transpose(row, to);
+            for (square, to) in numbers[..len].chunks_exact_mut(LANES).enumerate() {
+                let rows = &self.numbers[first + square * LANES..];
+                for column in (0..LANES).step_by(SIDE) {
+                    transpose(&rows[column..], self.steps[0], &by_lane, &mut to[column..]);
+                }
             }
         } else if outs.len() == LANES && self.steps[0] == self.of_pair {
             // An input channel's numbers are.
-            for (c, numbers) in numbers.chunks_exact_mut(taps).take(channels.len()).enumerate() {
-                let row = &self.numbers[first + c * self.steps[1]..][..LANES * self.of_pair];
+            for (channel, numbers) in channels.zip(numbers.chunks_exact_mut(taps)) {
+                let row = &self.numbers[channel * self.steps[1] + outs.start * self.steps[0]..][..LANES * self.of_pair];
+                let by_lane = by_lane.map(|scale| scale * factor(channel));
                 match self.of_pair {
-                    1 => numbers[0].copy_from_slice(row),
-                    3 => deinterleave::<LANES, 3>(row, &self.taps, numbers),
-                    7 => deinterleave::<LANES, 7>(row, &self.taps, numbers),
-                    9 => deinterleave::<LANES, 9>(row, &self.taps, numbers),
-                    25 => deinterleave::<LANES, 25>(row, &self.taps, numbers),
+                    1 => numbers[0] = std::array::from_fn(|lane| row[lane] * by_lane[lane]),
+                    3 => deinterleave::<LANES, 3>(row, &self.taps, &by_lane, numbers),
+                    7 => deinterleave::<LANES, 7>(row, &self.taps, &by_lane, numbers),
+                    9 => deinterleave::<LANES, 9>(row, &self.taps, &by_lane, numbers),
+                    25 => deinterleave::<LANES, 25>(row, &self.taps, &by_lane, numbers),
                     of_pair => {
                         for (to, &at) in numbers.iter_mut().zip(&self.taps) {
                             for lane in 0..LANES {
-                                to[lane] = row[lane * of_pair + at];
+                                to[lane] = row[lane * of_pair + at] * by_lane[lane];
                             }
                         }
                     }
                 }
             }
         } else {
-            for (lane, out) in outs.clone().enumerate() {
+            for (lane, out) in outs.enumerate() {
                 for (numbers, channel) in numbers.chunks_exact_mut(taps).zip(channels.clone()) {
                     let from = &self.numbers[out * self.steps[0] + channel * self.steps[1]..];
                     for (to, &at) in numbers.iter_mut().zip(&self.taps) {
-                        to[lane] = from[at];
+                        to[lane] = from[at] * (by_lane[lane] * factor(channel));
                     }
                 }
             }
         }
-        self.scale(outs, channels, numbers);
     }
 
     /// Has the numbers of these channels fetched: the hardware does not foresee the next of many short rows.
@@ -136,49 +147,48 @@ impl<'a> KernelView<'a> {
             stream::prefetch(self.numbers[first..].as_ptr(), along.len() * within);
         }
     }
-
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "as above")]
-    fn scale<const LANES: usize>(&self, outs: Range<usize>, channels: Range<usize>, numbers: &mut [[f32; LANES]]) {
-        let mut by_lane = [1.0; LANES];
-        if let Some(scales) = self.scales[0] {
-            by_lane[..outs.len()].copy_from_slice(&scales[outs]);
-        }
-        for (numbers, channel) in numbers.chunks_exact_mut(self.taps.len()).zip(channels) {
-            let factor = self.scales[1].map_or(1.0, |scales| scales[channel]);
-            for numbers in numbers {
-                for lane in 0..LANES {
-                    numbers[lane] *= by_lane[lane] * factor;
-                }
-            }
-        }
-    }
 }
 
-/// A square, its rows lanes.
+/// Side of a square that is transposed in registers.
+const SIDE: usize = 4;
+
+/// The first numbers of a row a lane, each `step` behind the one before, scaled: to columns.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "only what is inlined is compiled for the instructions of its caller")]
-fn transpose<'a, const LANES: usize>(row: impl Fn(usize) -> &'a [f32], to: &mut [[f32; LANES]; LANES]) {
-    let mut rows = [[0.0; LANES]; LANES];
-    for (lane, numbers) in rows.iter_mut().enumerate() {
-        numbers.copy_from_slice(row(lane));
-    }
-    for column in 0..LANES {
-        for lane in 0..LANES {
-            to[column][lane] = rows[lane][column];
+fn transpose<const LANES: usize>(rows: &[f32], step: usize, scales: &[f32; LANES], to: &mut [[f32; LANES]]) {
+    let to = &mut to[..SIDE];
+    for lane in (0..LANES).step_by(SIDE) {
+        let square: [[f32; SIDE]; SIDE] =
+            std::array::from_fn(|row| std::array::from_fn(|at| rows[(lane + row) * step..][..SIDE][at]));
+        for (column, to) in to.iter_mut().enumerate() {
+            let numbers: [f32; SIDE] = std::array::from_fn(|row| square[row][column] * scales[lane + row]);
+            to[lane..lane + SIDE].copy_from_slice(&numbers);
         }
     }
 }
 
-/// [lanes, numbers of a pair] to [taps, lanes].
+/// [lanes, numbers of a pair] to [taps, lanes], scaled.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "as above")]
-fn deinterleave<const LANES: usize, const OF_PAIR: usize>(row: &[f32], taps: &[usize], to: &mut [[f32; LANES]]) {
-    let (pairs, _) = row.as_chunks::<OF_PAIR>();
+fn deinterleave<const LANES: usize, const OF_PAIR: usize>(
+    row: &[f32],
+    taps: &[usize],
+    scales: &[f32; LANES],
+    to: &mut [[f32; LANES]],
+) {
     let mut columns = [[0.0; LANES]; OF_PAIR];
-    for (lane, pair) in pairs.iter().enumerate().take(LANES) {
-        for at in 0..OF_PAIR {
-            columns[at][lane] = pair[at];
+    let (squares, rest) = (OF_PAIR / SIDE * SIDE, OF_PAIR % SIDE);
+    for at in (0..squares).step_by(SIDE) {
+        transpose(&row[at..], OF_PAIR, scales, &mut columns[at..]);
+    }
+    if rest > 0 && squares > 0 {
+        // Some of its columns are there already.
+        transpose(&row[OF_PAIR - SIDE..], OF_PAIR, scales, &mut columns[OF_PAIR - SIDE..]);
+    } else if rest > 0 {
+        for (at, column) in columns.iter_mut().enumerate() {
+            for lane in 0..LANES {
+                column[lane] = row[lane * OF_PAIR + at] * scales[lane];
+            }
         }
     }
     for (to, &at) in to.iter_mut().zip(taps) {

@@ -1,5 +1,7 @@
 //! A convolution that is ready to run: its way chosen, its weights laid out for that way.
 //!
+//! Weights that stay are laid out once and kept beside it ([`LaidOut`]); those that training changes with every step are brought to it.
+//!
 //! Work comes in blocks that know nothing of each other, so that one thread can take them one after the other, or many at once;
 //! the bits are the same.
 #![expect(unsafe_code, reason = "follows the pointers of maps")]
@@ -8,6 +10,7 @@ mod direct;
 mod filtered;
 mod kernel_transform;
 mod kernel_view;
+mod laid_out;
 mod phases;
 mod pointwise;
 mod strassen;
@@ -23,6 +26,7 @@ use crate::inception;
 use direct::Direct;
 use filtered::Filtered;
 pub use kernel_view::KernelView;
+pub use laid_out::LaidOut;
 pub use phases::Phase;
 use pointwise::Pointwise;
 use strassen::Strassen;
@@ -57,9 +61,9 @@ fn blocks(things: usize, [tile, most]: [usize; 2], least: usize) -> usize {
     if blocks < 2 * least && even <= filled { even } else { blocks }
 }
 
-/// A convolution with a bias and a floor, ready to run.
+/// A convolution with a bias and a floor, by an algorithm; its weights are brought to it.
 pub struct Convolution {
-    ready: Ready,
+    way: Way,
     shape: inception::Convolution,
     /// Which pixels of the input it sees.
     phase: Phase,
@@ -69,18 +73,16 @@ pub struct Convolution {
     has_bias: bool,
 }
 
-enum Ready {
+enum Way {
     Direct(Direct),
     Pointwise(Pointwise),
     Filtered(Filtered),
     Strassen(Strassen),
 }
 
-/// The numbers of a convolution: max(floor, bias + convolution).
+/// What becomes of the sums: max(floor, bias + sum).
 #[derive(Clone, Copy)]
-pub struct Numbers<'a> {
-    /// `[out, in, height, width]`.
-    pub kernel: &'a KernelView<'a>,
+pub struct Epilogue<'a> {
     /// `[out]`.
     pub bias: &'a [f32],
     /// 0 for ReLU, minus infinity for none.
@@ -89,50 +91,69 @@ pub struct Numbers<'a> {
     pub accumulate: bool,
 }
 
+/// What a convolution is computed with.
+#[derive(Clone, Copy)]
+pub struct Operands<'a> {
+    /// The inner loops.
+    pub kernels: &'a dyn Kernels,
+    /// For padding: as many zeros as the input has channels.
+    pub zeros: &'a [f32],
+    /// As [`Convolution::lay_out`] wrote them.
+    pub weights: &'a [f32],
+}
+
 impl Convolution {
-    /// Lays the weights out for kernels, by an algorithm: convolutions that are to run one after the other, to the same output.
+    /// By an algorithm: convolutions that are to run one after the other, to the same output.
     pub fn all(
         shape: inception::Convolution,
         algorithm: Algorithm,
-        numbers: Numbers<'_>,
+        epilogue: Epilogue<'_>,
         kernels: &dyn Kernels,
     ) -> Vec<Self> {
         if algorithm == Algorithm::Phases {
-            return phases::convolutions(&shape, numbers, kernels);
+            return phases::convolutions(&shape, epilogue, kernels);
         }
-        vec![Self::of(shape, algorithm, numbers, kernels)]
+        vec![Self::of(shape, algorithm, epilogue, kernels)]
     }
 
     /// One convolution over all pixels, by an algorithm of one.
-    fn of(shape: inception::Convolution, algorithm: Algorithm, numbers: Numbers<'_>, kernels: &dyn Kernels) -> Self {
-        let ready = match algorithm {
-            Algorithm::Pointwise => Ready::Pointwise(Pointwise::new(&shape, numbers, kernels)),
-            Algorithm::Filtered { filter } => Ready::Filtered(Filtered::new(&shape, filter, numbers, kernels)),
-            Algorithm::Strassen => Ready::Strassen(Strassen::new(&shape, numbers, kernels)),
-            Algorithm::Direct | Algorithm::Phases => Ready::Direct(Direct::new(&shape, numbers, kernels)),
+    fn of(shape: inception::Convolution, algorithm: Algorithm, epilogue: Epilogue<'_>, kernels: &dyn Kernels) -> Self {
+        let way = match algorithm {
+            Algorithm::Pointwise => Way::Pointwise(Pointwise::new(&shape, epilogue, kernels)),
+            Algorithm::Filtered { filter } => Way::Filtered(Filtered::new(&shape, filter, epilogue, kernels)),
+            Algorithm::Strassen => Way::Strassen(Strassen::new(&shape, epilogue, kernels)),
+            Algorithm::Direct | Algorithm::Phases => Way::Direct(Direct::new(&shape, epilogue, kernels)),
         };
-        Self { ready, shape, phase: Phase::WHOLE, taps: None, has_bias: true }
+        Self { way, shape, phase: Phase::WHOLE, taps: None, has_bias: true }
     }
 
     /// A convolution of stride 1 with some taps of a kernel, whose result may be pixels that lie apart.
     pub fn of_taps(
         shape: inception::Convolution,
         taps: Vec<usize>,
-        numbers: Numbers<'_>,
+        epilogue: Epilogue<'_>,
         kernels: &dyn Kernels,
     ) -> Self {
-        let kernel = numbers.kernel.select(&taps);
         let algorithm = match Algorithm::of(&shape) {
             filtered @ Algorithm::Filtered { .. } => filtered,
             // Its pixels lie apart: they are gathered.
             _ => Algorithm::Direct,
         };
-        let numbers = Numbers { kernel: &kernel, ..numbers };
-        Self { taps: Some(taps), ..Self::of(shape, algorithm, numbers, kernels) }
+        Self { taps: Some(taps), ..Self::of(shape, algorithm, epilogue, kernels) }
     }
 
-    /// Lays other weights out, where the old ones were; without a bias, the old one stays.
-    pub fn refill(&mut self, kernel: &KernelView<'_>, bias: Option<&[f32]>) {
+    /// Numbers that its weights are laid out in.
+    pub fn weights(&self) -> usize {
+        match &self.way {
+            Way::Direct(direct) => direct.weights(),
+            Way::Pointwise(pointwise) => pointwise.weights(),
+            Way::Filtered(filtered) => filtered.weights(&self.shape),
+            Way::Strassen(strassen) => strassen.weights(),
+        }
+    }
+
+    /// Lays a kernel `[out, in, height, width]` out, in so many numbers.
+    pub fn lay_out(&self, kernel: &KernelView<'_>, weights: &mut [f32]) {
         let part;
         let kernel = match &self.taps {
             None => kernel,
@@ -141,32 +162,45 @@ impl Convolution {
                 &part
             }
         };
-        let bias = bias.filter(|_| self.has_bias);
-        match &mut self.ready {
-            Ready::Direct(direct) => direct.refill(kernel, bias),
-            Ready::Pointwise(pointwise) => pointwise.refill(kernel, bias),
-            Ready::Filtered(filtered) => filtered.refill(kernel, bias),
-            Ready::Strassen(strassen) => strassen.refill(kernel, bias),
+        match &self.way {
+            Way::Direct(direct) => direct.lay_out(kernel, weights),
+            Way::Pointwise(pointwise) => pointwise.lay_out(kernel, weights),
+            Way::Filtered(filtered) => filtered.lay_out(kernel, weights),
+            Way::Strassen(strassen) => strassen.lay_out(kernel, weights),
         }
+    }
+
+    /// Another bias `[out]` instead of the old one.
+    pub fn set_bias(&mut self, bias: &[f32]) {
+        if !self.has_bias {
+            return;
+        }
+        let old = match &mut self.way {
+            Way::Direct(direct) => direct.bias(),
+            Way::Pointwise(pointwise) => &mut pointwise.bias,
+            Way::Filtered(filtered) => &mut filtered.bias,
+            Way::Strassen(strassen) => &mut strassen.bias,
+        };
+        old[..bias.len()].copy_from_slice(bias);
     }
 
     /// Numbers of scratch that a block needs.
     pub fn scratch(&self) -> usize {
-        match &self.ready {
-            Ready::Direct(direct) => direct.scratch(),
-            Ready::Pointwise(_) => 0,
-            Ready::Filtered(filtered) => filtered.scratch(&self.shape),
-            Ready::Strassen(strassen) => strassen.scratch(),
+        match &self.way {
+            Way::Direct(direct) => direct.scratch(),
+            Way::Pointwise(_) => 0,
+            Way::Filtered(filtered) => filtered.scratch(&self.shape),
+            Way::Strassen(strassen) => strassen.scratch(),
         }
     }
 
     /// Blocks that the work comes in: as few as their room allows, but, where that can be, `least`.
     pub fn blocks(&self, output: &Map, least: usize) -> usize {
-        match &self.ready {
-            Ready::Direct(direct) => direct.blocks(output, least),
-            Ready::Pointwise(pointwise) => pointwise.blocks(output, least),
-            Ready::Filtered(filtered) => filtered.blocks(output, least),
-            Ready::Strassen(strassen) => strassen.blocks(output, least),
+        match &self.way {
+            Way::Direct(direct) => direct.blocks(output, least),
+            Way::Pointwise(pointwise) => pointwise.blocks(output, least),
+            Way::Filtered(filtered) => filtered.blocks(output, least),
+            Way::Strassen(strassen) => strassen.blocks(output, least),
         }
     }
 
@@ -174,24 +208,17 @@ impl Convolution {
     ///
     /// # Safety
     /// Both maps are memory that lives, of the shapes of this convolution; nobody writes the input and nobody else touches
-    /// the output's pixels of this block meanwhile. `zeros` are as many as the input has channels.
-    pub unsafe fn run(
-        &self,
-        kernels: &dyn Kernels,
-        zeros: &[f32],
-        scratch: &mut Scratch,
-        maps: [&Map; 2],
-        block: Block,
-    ) {
+    /// the output's pixels of this block meanwhile.
+    pub unsafe fn run(&self, operands: Operands<'_>, scratch: &mut Scratch, maps: [&Map; 2], block: Block) {
         let input = &maps[0].every(self.phase.step, self.phase.first);
         let maps = [input, maps[1]];
         // SAFETY: the caller's promise.
         unsafe {
-            match &self.ready {
-                Ready::Direct(direct) => direct.run(&self.shape, kernels, zeros, scratch, maps, block),
-                Ready::Pointwise(pointwise) => pointwise.run(kernels, maps, block),
-                Ready::Strassen(strassen) => strassen.run(kernels, scratch, maps, block),
-                Ready::Filtered(filtered) => filtered.run(&self.shape, kernels, zeros, scratch, maps, block),
+            match &self.way {
+                Way::Direct(direct) => direct.run(&self.shape, operands, scratch, maps, block),
+                Way::Pointwise(pointwise) => pointwise.run(operands, maps, block),
+                Way::Strassen(strassen) => strassen.run(operands, scratch, maps, block),
+                Way::Filtered(filtered) => filtered.run(&self.shape, operands, scratch, maps, block),
             }
         }
     }

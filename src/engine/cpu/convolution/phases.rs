@@ -13,7 +13,7 @@
 //! Nine products of the plain sum become 1 + 2 (4/3) + (4/3)^2 = 5.4 where the kernels of two taps are F(3, 2).
 
 use super::super::kernels::Kernels;
-use super::{Convolution, Numbers};
+use super::{Convolution, Epilogue};
 use crate::inception::{self, Window};
 
 /// Every so-manieth pixel along both axes, from one on.
@@ -33,29 +33,28 @@ impl Phase {
 /// A convolution a phase, the smallest kernel first; the bias goes with the first one, the floor with the last.
 pub(super) fn convolutions(
     shape: &inception::Convolution,
-    numbers: Numbers<'_>,
+    epilogue: Epilogue<'_>,
     kernels: &dyn Kernels,
 ) -> Vec<Convolution> {
     let step = shape.window.stride;
     let count = step * step;
-    let no_bias = vec![0.0; numbers.bias.len()];
+    let no_bias = vec![0.0; epilogue.bias.len()];
     let phase = |position: usize| {
         // The last tap is of the first phase where kernels are one longer than whole strides: from the last phase on, they grow.
         let first = [(count - 1 - position) / step, (count - 1 - position) % step];
         let [rows, columns] = [0, 1].map(|axis| (first[axis]..shape.window.kernel[axis]).step_by(step));
         let window = Window { kernel: [rows.len(), columns.len()], stride: 1, padding: [0, 0] };
         let taps = rows.flat_map(|row| columns.clone().map(move |column| row * shape.window.kernel[1] + column));
-        let numbers = Numbers {
-            kernel: numbers.kernel,
-            bias: if position == 0 { numbers.bias } else { &no_bias },
-            floor: if position + 1 == count { numbers.floor } else { f32::NEG_INFINITY },
-            accumulate: numbers.accumulate || position > 0,
+        let epilogue = Epilogue {
+            bias: if position == 0 { epilogue.bias } else { &no_bias },
+            floor: if position + 1 == count { epilogue.floor } else { f32::NEG_INFINITY },
+            accumulate: epilogue.accumulate || position > 0,
         };
         let part = inception::Convolution { window, ..*shape };
         Convolution {
             phase: Phase { step, first },
             has_bias: position == 0,
-            ..Convolution::of_taps(part, taps.collect(), numbers, kernels)
+            ..Convolution::of_taps(part, taps.collect(), epilogue, kernels)
         }
     };
     (0..count).map(phase).collect()

@@ -9,7 +9,7 @@ use super::super::kernels::{Kernels, Lie, MatrixProduct};
 use super::super::map::Map;
 use super::super::memory::Memory;
 use super::super::stream;
-use super::{Block, KernelView, Numbers, blocks, in_panels};
+use super::{Block, Epilogue, KernelView, Operands, blocks, in_panels};
 use crate::inception::Convolution;
 use crate::vectorised::vectorised;
 
@@ -20,11 +20,9 @@ pub(super) const BLOCK: usize = 80 << 10;
 pub(super) const CHAIN: usize = 512;
 
 pub(super) struct Pointwise {
-    /// [panels, depth, panel].
-    weights: Memory,
     /// Output channels of a panel.
     panel: usize,
-    bias: Memory,
+    pub(super) bias: Memory,
     floor: f32,
     accumulate: bool,
     channels: usize,
@@ -37,18 +35,15 @@ pub(super) struct Pointwise {
 }
 
 impl Pointwise {
-    pub(super) fn new(shape: &Convolution, numbers: Numbers<'_>, kernels: &dyn Kernels) -> Self {
+    pub(super) fn new(shape: &Convolution, epilogue: Epilogue<'_>, kernels: &dyn Kernels) -> Self {
         let (panel, tile) = (kernels.panel(), kernels.tile());
         let [_, channels, height, width] = shape.kernel_shape();
         let depth = channels * height * width;
-        let mut weights = Memory::zeroed(shape.out_channels.next_multiple_of(panel) * depth);
-        lay_out(&mut weights, numbers.kernel, panel);
         Self {
-            weights,
             panel,
-            bias: in_panels(numbers.bias, panel),
-            floor: numbers.floor,
-            accumulate: numbers.accumulate,
+            bias: in_panels(epilogue.bias, panel),
+            floor: epilogue.floor,
+            accumulate: epilogue.accumulate,
             channels: shape.out_channels,
             depth,
             block: (BLOCK / depth / tile).clamp(4, 16) * tile,
@@ -56,11 +51,13 @@ impl Pointwise {
         }
     }
 
-    pub(super) fn refill(&mut self, kernel: &KernelView<'_>, bias: Option<&[f32]>) {
-        lay_out(&mut self.weights, kernel, self.panel);
-        if let Some(bias) = bias {
-            self.bias[..bias.len()].copy_from_slice(bias);
-        }
+    pub(super) fn weights(&self) -> usize {
+        self.channels.next_multiple_of(self.panel) * self.depth
+    }
+
+    /// To [panels, depth, panel].
+    pub(super) fn lay_out(&self, kernel: &KernelView<'_>, weights: &mut [f32]) {
+        lay_out(weights, kernel, self.panel);
     }
 
     /// Runs of pixels that lie one after the other, a stride apart, and the pixels of a run: one of all of them, or one a row.
@@ -84,11 +81,11 @@ impl Pointwise {
 
     /// # Safety
     /// As [`super::Convolution::run`].
-    pub(super) unsafe fn run(&self, kernels: &dyn Kernels, [input, output]: [&Map; 2], block: Block) {
+    pub(super) unsafe fn run(&self, operands: Operands<'_>, [input, output]: [&Map; 2], block: Block) {
         let pixels = Self::pixels(output, block);
         let inputs = input.data.wrapping_add(pixels.start * input.stride);
         // SAFETY: the input's pixels lie one after the other, a stride apart (those that do not are gathered, by Direct).
-        unsafe { self.product(kernels, inputs, input.stride, output, pixels) }
+        unsafe { self.product(operands, inputs, input.stride, output, pixels) }
     }
 
     /// From rows, some numbers apart, to these pixels.
@@ -98,7 +95,7 @@ impl Pointwise {
     /// [`super::Convolution::run`] says.
     pub(super) unsafe fn product(
         &self,
-        kernels: &dyn Kernels,
+        Operands { kernels, weights, .. }: Operands<'_>,
         inputs: *const f32,
         input_step: usize,
         output: &Map,
@@ -111,7 +108,7 @@ impl Pointwise {
             rows: pixels.len(),
             depth: self.depth,
             chain: CHAIN,
-            weights: &self.weights,
+            weights,
             bias: &self.bias,
             floor: self.floor,
             accumulate: self.accumulate,

@@ -25,14 +25,12 @@ use super::super::map::Map;
 use super::super::memory::Memory;
 use super::super::scratch::Scratch;
 use super::pointwise::{BLOCK, CHAIN};
-use super::{Block, KernelView, Numbers, blocks, in_panels};
+use super::{Block, Epilogue, KernelView, Operands, blocks, in_panels};
 use crate::inception::Convolution;
 use crate::vectorised::vectorised;
 
 pub(super) struct Strassen {
-    /// Of P1 to P7, each [panels, depth, panel].
-    weights: [Memory; 7],
-    bias: Memory,
+    pub(super) bias: Memory,
     no_bias: Memory,
     floor: f32,
     accumulate: bool,
@@ -51,19 +49,15 @@ pub(super) struct Strassen {
 }
 
 impl Strassen {
-    pub(super) fn new(shape: &Convolution, numbers: Numbers<'_>, kernels: &dyn Kernels) -> Self {
+    pub(super) fn new(shape: &Convolution, epilogue: Epilogue<'_>, kernels: &dyn Kernels) -> Self {
         let (panel, tile) = (kernels.panel(), kernels.tile());
         let (depth, channels) = (shape.in_channels / 2, shape.out_channels / 2);
         let width = channels.next_multiple_of(panel);
-        let panels = width / panel;
-        let mut weights = std::array::from_fn(|_| Memory::zeroed(panels * depth * panel));
-        lay_out(&mut weights, numbers.kernel, panel);
         Self {
-            weights,
-            bias: in_panels(numbers.bias, panel),
+            bias: in_panels(epilogue.bias, panel),
             no_bias: Memory::zeroed(width),
-            floor: numbers.floor,
-            accumulate: numbers.accumulate,
+            floor: epilogue.floor,
+            accumulate: epilogue.accumulate,
             depth,
             channels,
             width,
@@ -73,11 +67,19 @@ impl Strassen {
         }
     }
 
-    pub(super) fn refill(&mut self, kernel: &KernelView<'_>, bias: Option<&[f32]>) {
-        lay_out(&mut self.weights, kernel, self.panel);
-        if let Some(bias) = bias {
-            self.bias[..bias.len()].copy_from_slice(bias);
-        }
+    pub(super) fn weights(&self) -> usize {
+        FACTORS.len() * self.of_factor()
+    }
+
+    /// Numbers of the weights of one of the products.
+    const fn of_factor(&self) -> usize {
+        self.width * self.depth
+    }
+
+    /// To those of P1 to P7, each [panels, depth, panel].
+    pub(super) fn lay_out(&self, kernel: &KernelView<'_>, weights: &mut [f32]) {
+        let mut factors = weights.chunks_exact_mut(self.of_factor());
+        lay_out(std::array::from_fn(|_| factors.next().unwrap_or_default()), kernel, self.panel);
     }
 
     pub(super) fn scratch(&self) -> usize {
@@ -107,7 +109,7 @@ impl Strassen {
     /// As [`super::Convolution::run`]; both maps are dense.
     pub(super) unsafe fn run(
         &self,
-        kernels: &dyn Kernels,
+        Operands { kernels, weights, .. }: Operands<'_>,
         scratch: &mut Scratch,
         [input, output]: [&Map; 2],
         block: Block,
@@ -136,7 +138,8 @@ impl Strassen {
             sum(3),
         ];
         let of_product = products.chunks_exact_mut(rows[0] * self.width);
-        for ((weights, (inputs, step, rows)), to) in self.weights.iter().zip(inputs).zip(of_product) {
+        let factors = weights.chunks_exact(self.of_factor());
+        for ((weights, (inputs, step, rows)), to) in factors.zip(inputs).zip(of_product) {
             let job = MatrixProduct {
                 inputs,
                 lie: Lie::Rows(step),
@@ -185,10 +188,10 @@ const FACTORS: [[f64; 4]; 7] = [
 ];
 
 /// [out, in] to the factors, each [panels, depth, panel]; what is past the last channel is of no matter.
-fn lay_out(weights: &mut [Memory; 7], kernel: &KernelView<'_>, panel: usize) {
+fn lay_out(factors: [&mut [f32]; 7], kernel: &KernelView<'_>, panel: usize) {
     let [_, depth] = kernel.channels().map(|channels| channels / 2);
     let of_panel = depth * panel;
-    let [p1, p2, p3, p4, p5, p6, p7] = weights.each_mut().map(|weights| weights.par_chunks_exact_mut(of_panel));
+    let [p1, p2, p3, p4, p5, p6, p7] = factors.map(|factor| factor.par_chunks_exact_mut(of_panel));
     (p1, p2, p3, p4, p5, p6, p7).into_par_iter().enumerate().for_each(|(position, (p1, p2, p3, p4, p5, p6, p7))| {
         let mut factors = [p1, p2, p3, p4, p5, p6, p7];
         vectorised(

@@ -13,7 +13,7 @@
 #![expect(unsafe_code, reason = "follows the pointers of maps")]
 
 use super::super::algorithm::Algorithm;
-use super::super::convolution::{Block, Convolution, KernelView, Numbers, Phase};
+use super::super::convolution::{Block, Convolution, Epilogue, KernelView, Operands, Phase};
 use super::super::kernels::Kernels;
 use super::super::map::Map;
 use super::workers::Workers;
@@ -25,17 +25,11 @@ pub struct InputGradient {
 }
 
 impl InputGradient {
-    /// Lays out the kernel of a convolution; where `accumulate`, what is there is added to. `None` for a shape that no network
-    /// has: more padding than taps, fewer taps than the stride.
-    pub fn new(
-        shape: &inception::Convolution,
-        kernel: &KernelView<'_>,
-        accumulate: bool,
-        kernels: &dyn Kernels,
-    ) -> Option<Self> {
-        let kernel = &kernel.clone().transposed();
+    /// Of a convolution; where `accumulate`, what is there is added to. `None` for a shape that no network has: more padding than
+    /// taps, fewer taps than the stride.
+    pub fn new(shape: &inception::Convolution, accumulate: bool, kernels: &dyn Kernels) -> Option<Self> {
         let bias = vec![0.0; shape.in_channels];
-        let numbers = Numbers { kernel, bias: &bias, floor: f32::NEG_INFINITY, accumulate };
+        let epilogue = Epilogue { bias: &bias, floor: f32::NEG_INFINITY, accumulate };
         let step = shape.window.stride;
         let transposed = |window| inception::Convolution {
             in_channels: shape.out_channels,
@@ -51,22 +45,29 @@ impl InputGradient {
             let part = transposed(window);
             let convolution = if step == 1 {
                 // One, for the algorithms of stride 1.
-                Convolution::all(part, Algorithm::of(&part), numbers, kernels).pop()?
+                Convolution::all(part, Algorithm::of(&part), epilogue, kernels).pop()?
             } else {
                 let taps =
                     rows.iter().flat_map(|row| columns.iter().map(move |column| row * shape.window.kernel[1] + column));
-                Convolution::of_taps(part, taps.collect(), numbers, kernels)
+                Convolution::of_taps(part, taps.collect(), epilogue, kernels)
             };
             parts.push((Phase { step, first }, convolution));
         }
         Some(Self { parts })
     }
 
-    /// Lays another kernel out, where the old one was.
-    pub fn refill(&mut self, kernel: &KernelView<'_>) {
-        let kernel = kernel.clone().transposed();
-        for (_, part) in &mut self.parts {
-            part.refill(&kernel, None);
+    /// Numbers that its weights are laid out in.
+    pub fn weights(&self) -> usize {
+        self.parts.iter().map(|(_, part)| part.weights()).sum()
+    }
+
+    /// Lays the convolution's kernel out, in so many numbers.
+    pub fn lay_out(&self, kernel: KernelView<'_>, mut weights: &mut [f32]) {
+        let kernel = kernel.transposed();
+        for (_, part) in &self.parts {
+            let (of_part, others) = weights.split_at_mut(part.weights());
+            part.lay_out(&kernel, of_part);
+            weights = others;
         }
     }
 
@@ -75,18 +76,21 @@ impl InputGradient {
         self.parts.iter().map(|(_, part)| part.scratch()).max().unwrap_or(0)
     }
 
-    /// From the gradient of the outputs to that of the inputs.
+    /// From the gradient of the outputs to that of the inputs, with weights that [`Self::lay_out`] wrote.
     ///
     /// # Safety
     /// As [`Convolution::run`], of all blocks.
-    pub unsafe fn run(&self, workers: &Workers, [by_output, by_input]: [&Map; 2]) {
+    pub unsafe fn run(&self, workers: &Workers, mut weights: &[f32], [by_output, by_input]: [&Map; 2]) {
         for (phase, part) in &self.parts {
+            let (of_part, others) = weights.split_at(part.weights());
+            weights = others;
+            let operands = Operands { kernels: workers.kernels.as_ref(), zeros: &workers.zeros, weights: of_part };
             let by_input = &by_input.every(phase.step, phase.first);
             let of = part.blocks(by_input, workers.blocks());
             workers.each(of, |scratch, at| {
                 // SAFETY: the caller's promise; blocks are different pixels.
                 let block = Block { at, of };
-                unsafe { part.run(workers.kernels.as_ref(), &workers.zeros, scratch, [by_output, by_input], block) }
+                unsafe { part.run(operands, scratch, [by_output, by_input], block) }
             });
         }
     }

@@ -8,7 +8,7 @@ use super::input_gradient::InputGradient;
 use super::kernel_gradient::{KernelGradient, Rows};
 use super::pools;
 use super::workers::Workers;
-use super::workspace::Workspace;
+use super::workspace::{Panels, Room};
 use crate::inception::{Convolution, Op, Window};
 
 /// The gradients of a convolution.
@@ -17,34 +17,38 @@ pub struct Layer {
     workers: Workers,
     by_input: InputGradient,
     by_kernel: KernelGradient,
-    workspace: Workspace,
+    weights: Room,
+    panels: Panels,
     kernel: Vec<f32>,
     scales: Vec<f32>,
 }
 
 impl Layer {
-    /// Lays out a kernel `[out, in, height, width]`, which the convolution multiplies by scales `[out]`; `None` where this processor
-    /// does not have the instructions, the lengths are not those of the shape, or nobody knows the gradient of the shape.
+    /// Of a kernel `[out, in, height, width]`, which the convolution multiplies by scales `[out]`; `None` where this processor does
+    /// not have the instructions, the lengths are not those of the shape, or nobody knows the gradient of the shape.
     #[must_use]
     pub fn new(shape: Convolution, instructions: Instructions, kernel: &[f32], scales: &[f32]) -> Option<Self> {
         if kernel.len() != shape.kernel_len() || scales.len() != shape.out_channels {
             return None;
         }
         let mut workers = Workers::new(instructions.kernels()?, shape.in_channels.max(shape.out_channels));
-        let view = KernelView::new(&shape, kernel).scaled(scales);
-        let by_input = InputGradient::new(&shape, &view, true, workers.kernels.as_ref())?;
+        let by_input = InputGradient::new(&shape, true, workers.kernels.as_ref())?;
         let by_kernel = KernelGradient::new(shape);
         workers.reserve(by_input.scratch().max(by_kernel.scratch(workers.kernels.panel())));
         let (kernel, scales) = (kernel.to_vec(), scales.to_vec());
-        Some(Self { shape, workers, by_input, by_kernel, workspace: Workspace::new(), kernel, scales })
+        let (weights, panels) = (Room::new(), Panels::new());
+        Some(Self { shape, workers, by_input, by_kernel, weights, panels, kernel, scales })
     }
 
     /// Adds the gradient by the inputs `[images, height, width, in]`, given the gradient by the outputs, likewise; `None` where the
     /// lengths do not fit, or the window.
     pub fn by_input(&mut self, by_output: &[f32], images: usize, size: [usize; 2], by_input: &mut [f32]) -> Option<()> {
         let [to, from] = self.maps(by_input.as_mut_ptr(), by_output, images, size, by_input.len())?;
+        let kernel = KernelView::new(&self.shape, &self.kernel).scaled(&self.scales);
+        let weights = self.weights.of(self.by_input.weights());
+        self.by_input.lay_out(kernel, weights);
         // SAFETY: both maps are slices of the lengths that their shapes say, the inputs' gradient borrowed for writing.
-        unsafe { self.by_input.run(&self.workers, [&from, &to]) };
+        unsafe { self.by_input.run(&self.workers, weights, [&from, &to]) };
         Some(())
     }
 
@@ -70,7 +74,7 @@ impl Layer {
             by_scale: Some(&mut by_scale),
         };
         // SAFETY: as above; nothing is written to them.
-        unsafe { self.by_kernel.run(&self.workers, [&input, &from], &mut self.workspace, rows) };
+        unsafe { self.by_kernel.run(&self.workers, [&input, &from], &mut self.panels, rows) };
         Some(by_scale)
     }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! once:      nodes past the border ─▶ program (places, units) + parameters (flat)
-//! a step:    parameters ─▶ weights laid out anew, where the old ones were
+//! a step:    parameters ─▶ weights laid out anew, for one direction and then for the other, in the same memory
 //!            maps ─▶ steps, forward ──▶ features       all activations kept
 //!            gradient ◀─ steps, back ◀─ its gradient   a second arena for theirs
 //! ```
@@ -25,6 +25,7 @@ mod pixels;
 mod pools;
 mod program;
 mod unit;
+mod unit_weights;
 mod workers;
 mod workspace;
 
@@ -33,12 +34,11 @@ pub use clock::Phase;
 use std::time::Duration;
 
 use candle_core::{Device, Result, Storage, Tensor, bail};
-use rayon::prelude::*;
 
 use self::arena::{Arena, Maps};
-use self::clock::Clock;
 use self::parameters::Parameters;
 use self::program::{Program, Work};
+use self::unit_weights::{Direction, UnitWeights};
 use self::workers::Workers;
 use self::workspace::Workspace;
 use super::super::trainable::plan::sizes;
@@ -55,6 +55,7 @@ pub struct Training {
     border: Border,
     program: Program,
     parameters: Parameters,
+    unit_weights: UnitWeights,
     workers: Workers,
     workspace: Workspace,
     /// The activations of the last pass to learn from,
@@ -62,9 +63,6 @@ pub struct Training {
     /// and room for the next pass.
     spare: Option<Arena>,
     gradients: Arena,
-    /// Whether the weights are laid out for the parameters as they are, forward and back.
-    is_ready: [bool; 2],
-    clock: Clock,
 }
 
 impl Training {
@@ -105,14 +103,12 @@ impl Training {
         let mut workers = Workers::new(kernels, widest);
         let mut parameters = Parameters::new(border.trained_numbers(network));
         let program = Program::new(network, weights, &border, batch_norm, &mut parameters, &workers)?;
-        let scratch = program.steps.iter().map(|step| match &step.work {
-            Work::Unit(unit) => unit.scratch(panel),
-            _ => 0,
-        });
+        let scratch = program.steps.iter().filter_map(program::Step::unit).map(|unit| unit.scratch(panel));
         workers.reserve(scratch.max().unwrap_or(0));
         Ok(Self {
             network: network.clone(),
             border,
+            unit_weights: UnitWeights::new(&program),
             program,
             parameters,
             workers,
@@ -120,40 +116,26 @@ impl Training {
             kept: None,
             spare: None,
             gradients: Arena::new(),
-            is_ready: [false; 2],
-            clock: Clock::new(),
         })
     }
 
     /// What each phase of the steps so far took, since this was last asked.
     pub fn take_times(&mut self) -> [(Phase, Duration); Phase::ALL.len()] {
-        self.clock.take()
-    }
-
-    fn prepare(&mut self, direction: usize) {
-        if std::mem::replace(&mut self.is_ready[direction], true) {
-            return;
-        }
-        let parameters = &self.parameters;
-        self.program.steps.par_iter_mut().for_each(|step| {
-            if let Work::Unit(unit) = &mut step.work {
-                match direction {
-                    FORWARD => unit.prepare_forward(parameters),
-                    _ => unit.prepare_backward(parameters),
-                }
-            }
-        });
+        self.workspace.clock.take()
     }
 
     fn forward(&mut self, maps: &Maps<'_>, pass: Pass) -> Result<()> {
-        let Self { program, parameters, workers, .. } = self;
-        for step in &mut program.steps {
+        let Self { program, parameters, unit_weights, workers, workspace, .. } = self;
+        let weights = unit_weights.of(Direction::Forward, program, parameters);
+        workspace.clock.stop(Phase::Weights);
+        for (step, weights) in program.steps.iter_mut().zip(weights) {
             let [input, output] = [maps.of(step.input), maps.of(step.output)];
             // SAFETY (of all three): each place is memory of the arena, the program gives each step channels that no other step
             // writes, and what a step reads has been written.
             match &mut step.work {
                 Work::Unit(unit) => unsafe {
-                    unit.forward(workers, maps, [step.input, step.output], pass, parameters)?;
+                    unit.convolve(workers, maps, [step.input, step.output], weights);
+                    unit.normalise(workers, maps, step.output, pass, parameters)?;
                 },
                 Work::Pool(pool) => workers.each(Pool::blocks(&output), |scratch, block| unsafe {
                     pool.run(workers.kernels.as_ref(), &workers.zeros, scratch, [&input, &output], block);
@@ -168,10 +150,6 @@ impl Training {
     }
 }
 
-/// Positions of the directions in what is kept for both.
-const FORWARD: usize = 0;
-const BACK: usize = 1;
-
 impl Trainable for Training {
     fn border(&self) -> &Border {
         &self.border
@@ -179,9 +157,7 @@ impl Trainable for Training {
 
     fn features(&mut self, maps: &[Tensor], pass: Pass) -> Result<Tensor> {
         let (images, sizes) = sizes(&self.network, &self.border, maps)?;
-        self.clock.start();
-        self.prepare(FORWARD);
-        self.clock.stop(Phase::Weights);
+        self.workspace.clock.start();
         let reused = if pass == Pass::Train { self.kept.take() } else { None };
         let mut arena = reused.or_else(|| self.spare.take()).unwrap_or_else(Arena::new);
         arena.lay_out(&self.program.buffers, &sizes, images, |_| true);
@@ -207,17 +183,15 @@ impl Trainable for Training {
         }
         done?;
         if pass == Pass::Train && !self.parameters.statistics.is_empty() {
-            self.is_ready[FORWARD] = false;
+            self.unit_weights.forget();
         }
-        self.clock.stop(Phase::Forward);
+        self.workspace.clock.stop(Phase::Forward);
         Tensor::from_vec(features, (images, channels), &Device::Cpu)
     }
 
     fn backward(&mut self, by_features: &Tensor) -> Result<()> {
         let Some(mut kept) = self.kept.take() else { bail!("there is no pass to go back through") };
-        self.clock.start();
-        self.prepare(BACK);
-        self.clock.stop(Phase::Weights);
+        self.workspace.clock.start();
         let (images, sizes) = kept.shapes(self.network.nodes().len(), &self.program.buffers);
         self.gradients.lay_out(&self.program.buffers, &sizes, images, |buffer| buffer.has_gradient);
         let (maps, gradients) = (kept.maps(), self.gradients.maps());
@@ -228,8 +202,10 @@ impl Trainable for Training {
         if !self.program.steps.is_empty() {
             bring(&by_features.reshape((images, 1, 1, result.channels))?, &result)?;
         }
-        let Self { program, parameters, workers, workspace, clock, .. } = self;
-        for step in program.steps.iter().rev() {
+        let Self { program, parameters, unit_weights, workers, workspace, .. } = self;
+        let weights = unit_weights.of(Direction::Back, program, parameters);
+        workspace.clock.stop(Phase::Weights);
+        for (step, weights) in program.steps.iter().zip(weights).rev() {
             let back =
                 step.by_input.map(|accumulate| (accumulate, [gradients.of(step.output), gradients.of(step.input)]));
             // SAFETY (of all): each place is memory of its arena, and the gradient of what a step writes is whole when its turn
@@ -237,7 +213,7 @@ impl Trainable for Training {
             match (&step.work, back) {
                 (Work::Unit(unit), _) => unsafe {
                     let places = [step.input, step.output];
-                    unit.backward(workers, [&maps, &gradients], places, parameters, workspace, clock);
+                    unit.backward(workers, [&maps, &gradients], places, parameters, weights, workspace);
                 },
                 (Work::Pool(Pool { reduce, window, counts_padding, .. }), Some((accumulate, [from, to]))) => unsafe {
                     match reduce {
@@ -252,7 +228,7 @@ impl Trainable for Training {
                 },
                 _ => {}
             }
-            clock.stop(Phase::Pools);
+            workspace.clock.stop(Phase::Pools);
         }
         self.spare = Some(kept);
         Ok(())
@@ -265,13 +241,13 @@ impl Trainable for Training {
     fn update(&mut self, rule: &mut dyn FnMut(&mut [f32], &mut [f32])) -> Result<()> {
         let Parameters { values, gradients, .. } = &mut self.parameters;
         rule(values, gradients);
-        self.is_ready = [false; 2];
+        self.unit_weights.forget();
         Ok(())
     }
 
     fn update_statistics(&mut self, rule: &mut dyn FnMut(&mut [f32])) -> Result<()> {
         rule(&mut self.parameters.statistics);
-        self.is_ready = [false; 2];
+        self.unit_weights.forget();
         Ok(())
     }
 

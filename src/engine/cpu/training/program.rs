@@ -24,6 +24,18 @@ pub struct Step {
     pub by_input: Option<bool>,
 }
 
+impl Step {
+    /// The convolution that it is, if it is one.
+    pub fn unit(&self) -> Option<&Unit> {
+        if let Work::Unit(unit) = &self.work { Some(unit) } else { None }
+    }
+
+    /// The same to be changed.
+    pub fn unit_mut(&mut self) -> Option<&mut Unit> {
+        if let Work::Unit(unit) = &mut self.work { Some(unit) } else { None }
+    }
+}
+
 pub enum Work {
     Unit(Box<Unit>),
     Pool(Pool),

@@ -15,20 +15,20 @@ use candle_core::Result;
 
 use super::super::super::trainable::{BatchNorm, Pass};
 use super::super::algorithm::Algorithm;
-use super::super::convolution::{self, Block, Convolution, KernelView};
+use super::super::convolution::{Block, Convolution, Epilogue, KernelView, Operands};
 use super::super::kernels::Reduce;
-use super::super::map::Map;
 use super::super::memory::Memory;
 use super::super::pool::Pool;
 use super::arena::Maps;
 use super::batch_norm::{self, Statistics};
-use super::clock::{Clock, Phase};
+use super::clock::Phase;
 use super::input_gradient::InputGradient;
 use super::kernel_gradient::{KernelGradient, Rows};
 use super::parameters::{Numbers, Parameters};
 use super::pixels;
 use super::pools;
 use super::program::Place;
+use super::unit_weights::Direction;
 use super::workers::Workers;
 use super::workspace::Workspace;
 use crate::inception::{self, Window};
@@ -74,7 +74,7 @@ pub struct Site {
 }
 
 impl Unit {
-    /// Takes the tensors in and lays out what they need.
+    /// Takes the tensors in.
     ///
     /// # Errors
     /// A shape that has no gradient here, see [`InputGradient::new`]; those of candle.
@@ -98,21 +98,20 @@ impl Unit {
         let mean = parameters.take_statistic(follows, || format!("{name}.bn.running_mean"), &weights.mean)?;
         let variance = parameters.take_statistic(follows, || format!("{name}.bn.running_var"), &weights.variance)?;
 
-        // The right numbers come with the first pass.
-        let view = KernelView::new(shape, kernel.of(&parameters.values));
+        // The right numbers come with each pass.
         let bias = vec![0.0; shape.out_channels];
         let floor = if follows || site.pooled.is_some() { f32::NEG_INFINITY } else { 0.0 };
-        let numbers = convolution::Numbers { kernel: &view, bias: &bias, floor, accumulate: false };
+        let epilogue = Epilogue { bias: &bias, floor, accumulate: false };
         let kernels = workers.kernels.as_ref();
         let algorithm = match Algorithm::of(shape) {
             // Weights that change with every step cost as much more to lay out for it as it saves.
             Algorithm::Strassen => Algorithm::Pointwise,
             other => other,
         };
-        let forward = Convolution::all(*shape, algorithm, numbers, kernels);
+        let forward = Convolution::all(*shape, algorithm, epilogue, kernels);
         let input_gradient = match site.by_input {
             None => None,
-            Some(accumulate) => match InputGradient::new(shape, &view, accumulate, kernels) {
+            Some(accumulate) => match InputGradient::new(shape, accumulate, kernels) {
                 Some(gradient) => Some(gradient),
                 None => candle_core::bail!("{name} has a window whose gradient is unknown: {:?}", shape.window),
             },
@@ -165,8 +164,16 @@ impl Unit {
         forward.max(by_input).max(by_kernel)
     }
 
-    /// Lays the weights out for passes forward.
-    pub fn prepare_forward(&mut self, parameters: &Parameters) {
+    /// Numbers that its weights for a direction are laid out in.
+    pub fn weights(&self, direction: Direction) -> usize {
+        match direction {
+            Direction::Forward => self.forward.iter().map(Convolution::weights).sum(),
+            Direction::Back => self.input_gradient.as_ref().map_or(0, InputGradient::weights),
+        }
+    }
+
+    /// Takes scales and shifts from the parameters as they are now, for a pass forward.
+    pub fn fold(&mut self, parameters: &Parameters) {
         let Parameters { values, statistics, .. } = parameters;
         let reciprocals = self.reciprocals(statistics);
         let gamma = self.gamma.as_ref().map(|gamma| gamma.of(values));
@@ -177,25 +184,33 @@ impl Unit {
             scales.iter().enumerate().map(|(c, scale)| (f64::from(beta[c]) - f64::from(mean[c]) * scale) as f32);
         self.shifts = shifts.collect();
         self.scales = scales.iter().map(|&scale| scale as f32).collect();
-
-        let view = KernelView::new(&self.shape, self.kernel.of(values));
-        if self.follows() {
-            self.forward.iter_mut().for_each(|convolution| convolution.refill(&view, None));
-            return;
-        }
-        let view = view.scaled(&self.scales);
-        let bias = self.pool.is_none().then_some(self.shifts.as_slice());
-        self.forward.iter_mut().for_each(|convolution| convolution.refill(&view, bias));
-        if let Some(pool) = &mut self.pool {
-            pool.bias.copy_from_slice(&self.shifts);
+        match &mut self.pool {
+            _ if self.momentum.is_some() => {}
+            Some(pool) => pool.bias.copy_from_slice(&self.shifts),
+            None => self.forward.iter_mut().for_each(|convolution| convolution.set_bias(&self.shifts)),
         }
     }
 
-    /// Lays the weights out for the way back; after those forward.
-    pub fn prepare_backward(&mut self, parameters: &Parameters) {
-        let Some(gradient) = &mut self.input_gradient else { return };
-        let view = KernelView::new(&self.shape, self.kernel.of(&parameters.values));
-        gradient.refill(&if self.momentum.is_some() { view } else { view.scaled(&self.scales) });
+    /// Then lays the weights out, in so many numbers.
+    pub fn lay_out(&self, direction: Direction, values: &[f32], mut weights: &mut [f32]) {
+        let kernel = self.view(values);
+        match (direction, &self.input_gradient) {
+            (Direction::Forward, _) => {
+                for convolution in &self.forward {
+                    let (of_this, others) = weights.split_at_mut(convolution.weights());
+                    convolution.lay_out(&kernel, of_this);
+                    weights = others;
+                }
+            }
+            (Direction::Back, Some(gradient)) => gradient.lay_out(kernel, weights),
+            (Direction::Back, None) => {}
+        }
+    }
+
+    /// The kernel that its convolution has, scaled where the running statistics normalise.
+    fn view<'a>(&'a self, values: &'a [f32]) -> KernelView<'a> {
+        let view = KernelView::new(&self.shape, self.kernel.of(values));
+        if self.follows() { view } else { view.scaled(&self.scales) }
     }
 
     /// 1 / deviation of the running statistics, by channel.
@@ -204,32 +219,31 @@ impl Unit {
         variance.into_iter().map(|variance| (f64::from(variance) + inception::Convolution::EPSILON).sqrt().recip())
     }
 
-    /// From the inputs to the outputs.
-    ///
-    /// # Errors
-    /// Batch statistics of a single pixel.
+    /// From the inputs to the outputs, or to what is to be normalised.
     ///
     /// # Safety
     /// The places are this unit's, in memory that lives and that nobody else has meanwhile.
-    pub unsafe fn forward(
-        &mut self,
+    pub unsafe fn convolve(
+        &self,
         workers: &Workers,
         maps: &Maps<'_>,
         [input, output]: [Place; 2],
-        pass: Pass,
-        parameters: &mut Parameters,
-    ) -> Result<()> {
+        mut weights: &[f32],
+    ) {
         let (input, output) = (maps.of(input), maps.of(output));
         let raw = self.raw.map(|raw| maps.of(raw));
         let target = raw.as_ref().unwrap_or(&output);
         let linear = self.linear.map(|linear| maps.of(linear));
         let convolved = linear.as_ref().unwrap_or(target);
         for convolution in &self.forward {
+            let (of_this, others) = weights.split_at(convolution.weights());
+            weights = others;
+            let operands = Operands { kernels: workers.kernels.as_ref(), zeros: &workers.zeros, weights: of_this };
             let of = convolution.blocks(convolved, workers.blocks());
             workers.each(of, |scratch, at| {
                 let maps = [&input, convolved];
                 // SAFETY: the caller's promise; blocks are different pixels.
-                unsafe { convolution.run(workers.kernels.as_ref(), &workers.zeros, scratch, maps, Block { at, of }) }
+                unsafe { convolution.run(operands, scratch, maps, Block { at, of }) }
             });
         }
         if let (Some(pool), Some(linear)) = (&self.pool, &linear) {
@@ -238,22 +252,25 @@ impl Unit {
                 unsafe { pool.run(workers.kernels.as_ref(), &workers.zeros, scratch, [linear, target], block) }
             });
         }
-        if let Some(raw) = &raw {
-            // SAFETY: as above.
-            unsafe { self.normalise(workers, [raw, &output], pass, parameters)? }
-        }
-        Ok(())
     }
 
+    /// From what is to be normalised to the outputs, where that is not done yet.
+    ///
+    /// # Errors
+    /// Batch statistics of a single pixel.
+    ///
     /// # Safety
-    /// As [`Self::forward`].
-    unsafe fn normalise(
+    /// As [`Self::convolve`].
+    pub unsafe fn normalise(
         &mut self,
         workers: &Workers,
-        [raw, output]: [&Map; 2],
+        maps: &Maps<'_>,
+        output: Place,
         pass: Pass,
         parameters: &mut Parameters,
     ) -> Result<()> {
+        let Some(raw) = self.raw else { return Ok(()) };
+        let [raw, output] = &[raw, output].map(|place| maps.of(place));
         let Some(momentum) = self.momentum.filter(|_| pass == Pass::Train) else {
             // SAFETY: the caller's promise.
             unsafe { batch_norm::normalise(workers, raw, output, &self.scales, &self.shifts) };
@@ -290,15 +307,15 @@ impl Unit {
     /// From the gradient of the outputs, which it changes, to that of the inputs, and to those of the parameters.
     ///
     /// # Safety
-    /// As [`Self::forward`], of both arenas.
+    /// As [`Self::convolve`], of both arenas.
     pub unsafe fn backward(
         &self,
         workers: &Workers,
         [maps, gradients]: [&Maps<'_>; 2],
         [input, output]: [Place; 2],
         parameters: &mut Parameters,
-        workspace: &mut Workspace,
-        clock: &mut Clock,
+        weights: &[f32],
+        Workspace { panels, clock }: &mut Workspace,
     ) {
         let by_output = gradients.of(output);
         let Parameters { values, gradients: all, statistics, .. } = parameters;
@@ -325,7 +342,7 @@ impl Unit {
         }
         let by_convolved = linear.as_ref().unwrap_or(&by_output);
         if let Some(gradient) = &self.input_gradient {
-            unsafe { gradient.run(workers, [by_convolved, &gradients.of(input)]) }
+            unsafe { gradient.run(workers, weights, [by_convolved, &gradients.of(input)]) }
             clock.stop(Phase::ByInput);
         }
         if let Some(gradient) = &self.kernel_gradient {
@@ -338,7 +355,7 @@ impl Unit {
                 gradient: self.kernel.gradient(all),
                 by_scale: by_scale.as_deref_mut(),
             };
-            unsafe { gradient.run(workers, [&maps.of(input), by_convolved], workspace, rows) }
+            unsafe { gradient.run(workers, [&maps.of(input), by_convolved], panels, rows) }
             if let (Some(gamma), Some(by_scale)) = (trained_gamma, by_scale) {
                 // y = s (w x - mean) + beta, where s = gamma / deviation.
                 let (mean, reciprocals) = (self.mean.of(statistics), self.reciprocals(statistics));

@@ -13,7 +13,8 @@ use super::super::super::kernels::{GradientTransform, InputTransform, Lie, Matri
 use super::super::super::map::Map;
 use super::super::super::minimal_filtering::MinimalFilter;
 use super::super::workers::{Shared, Workers};
-use super::super::workspace::Workspace;
+use super::super::workspace::Panels;
+use super::kernel_transform::{KernelTransform, LANES, MOST};
 use super::{CHAIN, Rows, Sums};
 use crate::inception::Convolution;
 use crate::vectorised::vectorised;
@@ -22,10 +23,6 @@ use crate::vectorised::vectorised;
 const AT_ONCE: usize = 4 << 20;
 /// Numbers of all places' sums of a block, at most: the second cache's, with what they are sums of.
 const SUMS: usize = 64 << 10;
-/// Input channels whose sums are transformed at a time.
-const LANES: usize = 16;
-/// Taps down times points along, at most, and taps.
-const MOST: usize = 64;
 /// Tiles that a block transforms.
 const STRIP: usize = 12;
 /// Between one place and the next, so that they do not fall on the same lines of the cache.
@@ -37,19 +34,20 @@ pub struct Filtered {
     points: [usize; 2],
     /// Outputs of a tile along the axes: m or 1.
     outputs: [usize; 2],
-    /// G along the axes, [points, taps].
-    transforms: [Vec<Vec<f64>>; 2],
+    taps: usize,
+    transform: KernelTransform,
 }
 
 impl Filtered {
     pub fn new(shape: &Convolution, filter: MinimalFilter) -> Self {
         let along = |many: usize| shape.window.kernel.map(|taps| if taps == 1 { 1 } else { many });
-        let transform = |taps| if taps == 1 { vec![vec![1.0]] } else { filter.kernel_transform() };
+        let [height, width] = shape.window.kernel;
         Self {
             filter,
             points: along(filter.points()),
             outputs: along(filter.outputs),
-            transforms: shape.window.kernel.map(transform),
+            taps: height * width,
+            transform: KernelTransform::new(&filter, height == width),
         }
     }
 
@@ -70,7 +68,7 @@ impl Filtered {
         shape: &Convolution,
         workers: &Workers,
         maps: [&Map; 2],
-        workspace: &mut Workspace,
+        room: &mut Panels,
         rows: Rows<'_>,
     ) {
         let kernels = workers.kernels.as_ref();
@@ -81,8 +79,8 @@ impl Filtered {
         let across = [0, 1].map(|axis| maps[1].size[axis].div_ceil(self.outputs[axis]));
         let tiles = maps[1].images * across[0] * across[1];
         let at_once = (AT_ONCE / (places * (of_in + of_out))).max(STRIP).min(tiles);
-        let inputs = workspace.inputs.of(places * (at_once * of_in + GAP));
-        let gradients = workspace.gradients.of(places * (at_once * of_out + GAP));
+        let inputs = room.inputs.of(places * (at_once * of_in + GAP));
+        let gradients = room.gradients.of(places * (at_once * of_out + GAP));
         let [inputs, gradients] = [inputs, gradients].map(|room| Shared::new(room.as_mut_ptr()));
         let width = self.panels(panel) * panel;
         let (panels, groups) = (of_out / panel, channels.div_ceil(width));
@@ -179,46 +177,19 @@ impl Filtered {
         [outs, row, these]: [usize; 3],
         sums: &[f32],
     ) {
-        let [vertical, horizontal] = &self.transforms;
-        let [height, width] = [vertical[0].len(), horizontal[0].len()];
-        let across = horizontal.len();
-        // [height, points along], [taps], and [in, taps].
-        let mut half = [[0.0_f64; LANES]; MOST];
+        let taps = self.taps;
         let mut kernels = [0.0_f32; LANES * MOST];
         for from in (0..these).step_by(LANES) {
             let lanes = LANES.min(these - from);
-            half[..height * across].fill([0.0; LANES]);
-            for (i, powers) in vertical.iter().enumerate() {
-                for j in 0..across {
-                    let sums = &sums[((i * across + j) * outs + row) * these + from..][..lanes];
+            let at = |place: usize| {
+                let sums = &sums[(place * outs + row) * these + from..][..lanes];
+                sums.first_chunk::<LANES>().copied().unwrap_or_else(|| {
                     let mut of_lanes = [0.0; LANES];
-                    match sums.first_chunk::<LANES>() {
-                        Some(sums) => of_lanes = sums.map(f64::from),
-                        None => of_lanes.iter_mut().zip(sums).for_each(|(lane, sum)| *lane = f64::from(*sum)),
-                    }
-                    for (y, &power) in powers.iter().enumerate() {
-                        let to = &mut half[y * across + j];
-                        for lane in 0..LANES {
-                            to[lane] += power * of_lanes[lane];
-                        }
-                    }
-                }
-            }
-            for y in 0..height {
-                for x in 0..width {
-                    let mut tap = [0.0_f64; LANES];
-                    for (j, powers) in horizontal.iter().enumerate() {
-                        let (power, half) = (powers[x], &half[y * across + j]);
-                        for lane in 0..LANES {
-                            tap[lane] += power * half[lane];
-                        }
-                    }
-                    for (c, number) in tap.iter().enumerate() {
-                        kernels[(c * height + y) * width + x] = *number as f32;
-                    }
-                }
-            }
-            let taps = height * width;
+                    of_lanes[..lanes].copy_from_slice(sums);
+                    of_lanes
+                })
+            };
+            self.transform.run(at, &mut kernels);
             // SAFETY: the caller's promise.
             unsafe { rows.add(group, o, [(first + from) * taps, 1], &kernels[..lanes * taps]) }
         }

@@ -11,6 +11,7 @@
 #![expect(unsafe_code, reason = "follows the pointers of maps")]
 
 mod filtered;
+mod kernel_transform;
 mod sums;
 mod taps;
 
@@ -21,7 +22,7 @@ use super::super::algorithm::Algorithm;
 use super::super::map::Map;
 use super::super::minimal_filtering::MinimalFilter;
 use super::workers::Workers;
-use super::workspace::Workspace;
+use super::workspace::Panels;
 use crate::inception::Convolution;
 use filtered::Filtered;
 
@@ -61,12 +62,12 @@ impl KernelGradient {
     ///
     /// # Safety
     /// Both maps are memory that lives, of the shapes of this convolution, and nobody writes them meanwhile.
-    pub unsafe fn run(&self, workers: &Workers, maps: [&Map; 2], workspace: &mut Workspace, rows: Rows<'_>) {
+    pub unsafe fn run(&self, workers: &Workers, maps: [&Map; 2], room: &mut Panels, rows: Rows<'_>) {
         // SAFETY: the caller's promise.
         unsafe {
             match &self.way {
-                Way::Taps => taps::run(&self.shape, workers, maps, workspace, rows),
-                Way::Filtered(filtered) => filtered.run(&self.shape, workers, maps, workspace, rows),
+                Way::Taps => taps::run(&self.shape, workers, maps, room, rows),
+                Way::Filtered(filtered) => filtered.run(&self.shape, workers, maps, room, rows),
             }
         }
     }

@@ -7,7 +7,7 @@ use super::super::super::kernels::{Lie, MatrixProduct};
 use super::super::super::map::Map;
 use super::super::super::stream;
 use super::super::workers::{Shared, Workers};
-use super::super::workspace::Workspace;
+use super::super::workspace::Panels;
 use super::{CHAIN, Rows};
 use crate::inception::Convolution;
 use crate::vectorised::vectorised;
@@ -33,7 +33,7 @@ pub unsafe fn run(
     shape: &Convolution,
     workers: &Workers,
     [input, by_output]: [&Map; 2],
-    workspace: &mut Workspace,
+    room: &mut Panels,
     rows: Rows<'_>,
 ) {
     let kernels = workers.kernels.as_ref();
@@ -42,7 +42,7 @@ pub unsafe fn run(
     let (taps, panels) = (height * width, out.div_ceil(panel));
     let pixels = by_output.images * by_output.pixels();
     let at_once = (PACKED / (panels * panel) / PIXELS).max(1) * PIXELS;
-    let gradients = Shared::new(workspace.gradients.of(panels * panel * at_once.min(pixels)).as_mut_ptr());
+    let gradients = Shared::new(room.gradients.of(panels * panel * at_once.min(pixels)).as_mut_ptr());
     let groups = channels.div_ceil(PANELS * panel);
 
     rows.in_blocks(shape, taps * groups, |rows| {
