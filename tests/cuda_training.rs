@@ -124,9 +124,9 @@ fn assert_step_of_the_cpu(card: &Device, weights: &Weights, freeze: &str, side: 
         let worst = parameters.iter().map(of).fold((0.0, String::new()), |a, b| if b.0 > a.0 { b } else { a });
         println!("{what}: features {error:.1e}, gradients {:.1e}, {}", worst.0, worst.1);
         best = if worst.0 < best.0 { worst } else { best };
-        [&mut trained as &mut dyn Trainable, &mut oracle].map(|trainable| {
+        for trainable in [&mut trained as &mut dyn Trainable, &mut oracle] {
             trainable.update(&mut |_, gradients| gradients.fill(0.0)).unwrap();
-        });
+        }
         if best.0 < of_gradients {
             return;
         }
@@ -343,8 +343,8 @@ fn gradients_of_a_batch_and_its_tail_add_up_to_those_of_all_until_they_are_set_t
     let all = by_features(5, &card);
     let mut trained = on_card(&WEIGHTS, &freeze, &card, Precision::F32);
     let mut together = Vec::new();
-    for parts in [vec![0..5], vec![0..3, 3..5]] {
-        for part in parts {
+    for ends in [[0, 5].as_slice(), &[0, 3, 5]] {
+        for part in ends.windows(2).map(|ends| ends[0]..ends[1]) {
             trained.features(&batch(&maps, part.clone(), &card), Pass::Train).unwrap();
             trained.backward(&all.narrow(0, part.start, part.len()).unwrap()).unwrap();
         }

@@ -11,10 +11,10 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use candle_core::{Device, Tensor};
-use headstock::engine::trainable::{Parameter, Pass, Trainable};
+use headstock::engine::trainable::{Parameter, Pass, Trainable, clip_scale, squared_norm};
 use headstock::finetune::{
     CrossEntropy, Decay, Ending, Item, Maps, Observer, Optimiser, Rows, Rule, Source, TrainError, TrainableHead,
-    Trainer, TrainingParams, Views, clip_scale, squared_norm,
+    Trainer, TrainingParams, Views,
 };
 use headstock::head::{Dense, Linear, Model};
 use headstock::history::{Epoch, Step};

@@ -173,6 +173,7 @@ pub enum TrainableError {
 ///
 /// # Errors
 /// Where the network has no such freeze point or the weights are of another variant; those of candle and of CUDA's libraries.
+#[cfg_attr(not(feature = "cuda"), expect(unused_variables, reason = "only NVIDIA cards have more than one precision"))]
 pub fn open_trainable(
     network: &Network,
     weights: &Weights,
