@@ -94,7 +94,7 @@ run() { # what is special about this run, as NAME=VALUE, then names of checks
 build
 [ "${1:-}" != --build ] || exit 0
 
-test=(cargo test --release --locked --test cuda --test cuda_kernels --test cuda_program --no-default-features --features cuda
+test=(cargo test --release --locked --test cuda --test cuda_access --test cuda_kernels --test cuda_program --no-default-features --features cuda
     --target "$(rustc -vV | sed -n 's/^host: //p')" --target-dir "${CUDA_TARGET_DIR:-target/cuda}" --no-run)
 "${test[@]}"
 mapfile -t checks < <("${test[@]}" 2>&1 | sed -n 's/.*Executable.*(\(.*\))/\1/p')

@@ -39,7 +39,10 @@ fn weights(variant: Variant) -> Weights {
 }
 
 fn engine(network: Network, weights: &Weights, card: &Device, precision: Precision) -> Cuda {
-    Cuda::new(network, weights, card, precision).unwrap()
+    let engine = Cuda::new(network, weights, card, precision).unwrap();
+    // That its first batch may take long.
+    engine.take_notes();
+    engine
 }
 
 /// The whole network, in the precision that is fastest.
@@ -76,6 +79,8 @@ fn bits(numbers: &[f32]) -> Vec<u32> {
 /// What an engine gives of these pictures, to the bit; and it has nothing to say to that.
 fn rows(engine: &dyn Engine, pictures: &[Pixels]) -> Vec<u32> {
     let rows = bits(&engine.embed(pictures, &normalise()).unwrap());
+    // As it is where nobody waited for them.
+    assert!(rows.chunks(2048).all(|row| row.iter().any(|&bits| bits != 0)), "a row of zeros");
     assert_eq!(engine.take_notes(), Vec::<String>::new());
     rows
 }
@@ -226,10 +231,32 @@ fn runs_and_engines_agree_to_the_bit() {
 #[test]
 fn sizes_of_images_may_change_from_batch_to_batch() {
     let Some(card) = card() else { return };
-    let engine = whole(&card);
     let (small, large) = (pictures(2, SMALLEST), pictures(2, 99));
-    let first = (rows(&engine, &small), rows(&engine, &large));
-    assert_eq!((rows(&engine, &small), rows(&engine, &large)), first);
+    let alone = (rows(&whole(&card), &small), rows(&whole(&card), &large));
+    let engine = whole(&card);
+    // One image first: two do not fit where it ran.
+    assert_eq!(rows(&engine, &small[..1]).len(), 2048);
+    for _ in 0..2 {
+        assert_eq!((rows(&engine, &small), rows(&engine, &large)), alone);
+    }
+}
+
+#[test]
+fn what_other_threads_do_to_the_card_disturbs_no_graph_that_is_captured() {
+    let Some(card) = card() else { return };
+    let engine = whole(&card);
+    std::thread::scope(|scope| {
+        // Of no size is there a graph yet; that one is lost would be noted.
+        let making = scope.spawn(|| {
+            for count in 1..4 {
+                assert_eq!(rows(&engine, &pictures(count, SMALLEST)).len(), count * 2048);
+            }
+        });
+        while !making.is_finished() {
+            Tensor::zeros(1, DType::F32, &card).unwrap().to_vec1::<f32>().unwrap();
+            card.synchronize().unwrap();
+        }
+    });
 }
 
 #[test]

@@ -17,7 +17,7 @@ use std::path::Path;
 use std::process::Command;
 
 use assert_cmd::assert::Assert;
-use support::{folder_of_photos, headstock};
+use support::{folder_of_photos, headstock, under_tests};
 use tempfile::TempDir;
 
 /// What cudarc opens, but for the driver.
@@ -28,6 +28,8 @@ fn extract(libraries: &Path, out: &Path, flags: &[&str]) -> Assert {
     let images = folder_of_photos(&["1.png"]);
     let mut command = headstock();
     command.arg("extract").arg("--images").arg(images.path()).arg("--out").arg(out).args(flags);
+    // The binary of these tests may have been built without weights in it.
+    command.arg("--weights").arg(under_tests("../data/inception_v3_2015.safetensors"));
     command.env("LD_LIBRARY_PATH", libraries).assert()
 }
 

@@ -91,6 +91,7 @@ fn the_bytes_are_the_same_for_any_number_of_threads_and_any_batch_size() {
     assert!(bytes(&["--threads", "1", "--batch-size", "1"]) == expected);
     assert!(bytes(&["--threads", "2", "--batch-size", "3"]) == expected);
     assert!(bytes(&["--threads", "5", "--batch-size", "64"]) == expected);
+    assert!(bytes(&["--batch-size", &usize::MAX.to_string()]) == expected, "no memory is taken by that number");
 }
 
 #[test]

@@ -106,11 +106,15 @@ pub(super) fn through_network(
     console: Console,
 ) -> impl Iterator<Item = Result<Batch>> {
     let normalise = loader.preprocess.normalise;
+    // No batch is larger than what is left, whatever was asked for: memory is taken by that number.
+    let batch_size = batch_size.min(dataset.candidates.len().saturating_sub(done)).max(1);
     let ahead = 2 * (batch_size * engine.lanes()).max(rayon::current_num_threads());
     let decoded = decode_ahead(loader, &dataset.candidates, done, ahead);
     let noted = Arc::clone(&engine);
+    let say_notes = move || noted.take_notes().iter().for_each(|note| console.say(note));
+    say_notes();
     Embed::new(decoded, engine, normalise, batch_size).map(move |batch| {
-        noted.take_notes().iter().for_each(|note| console.say(note));
+        say_notes();
         Ok(batch?)
     })
 }

@@ -94,8 +94,8 @@ pub trait Engine: Send + Sync {
         1
     }
 
-    /// What the user should know and is no error, since it was last asked for: that batches were too large for a card's memory, for
-    /// one.
+    /// What the user should know and is no error, since it was last asked for: that the first batch will take long, or that batches
+    /// were too large for a card's memory.
     fn take_notes(&self) -> Vec<String> {
         Vec::new()
     }

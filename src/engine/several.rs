@@ -65,8 +65,11 @@ impl Engine for Several {
         self.engines.iter().map(|engine| engine.lanes()).sum()
     }
 
+    /// What all of them say is said once.
     fn take_notes(&self) -> Vec<String> {
-        self.engines.iter().flat_map(|engine| engine.take_notes()).collect()
+        let mut notes: Vec<String> = self.engines.iter().flat_map(|engine| engine.take_notes()).collect();
+        notes.dedup();
+        notes
     }
 }
 

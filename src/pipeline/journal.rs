@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Batch;
+use crate::counts::count;
 
 const FORMAT: &str = "headstock.run/1";
 
@@ -56,8 +57,9 @@ pub enum Start {
 pub enum JournalError {
     /// There is work of an earlier run.
     #[error(
-        "{} holds an unfinished run ({candidates} images done): go on with it by --resume, or throw it away by --restart",
-        folder.display()
+        "{} holds an unfinished run ({} done): go on with it by --resume, or throw it away by --restart",
+        folder.display(),
+        count(*candidates, "image", "images")
     )]
     Unfinished {
         /// The folder.

@@ -41,6 +41,7 @@ struct Descriptor {
     std::shared_ptr<Convolution> convolution = {};
     int64_t engine = 0;
     int64_t knob = 0;  // the value of the one knob that there is
+    bool loaded = false;  // of a plan: whether it has run, so that the driver has its kernels
 
     bool has(cudnnBackendAttributeName_t name) const { return values.count(name) != 0; }
 

@@ -101,6 +101,7 @@ cudnnStatus_t finalise_plan(Descriptor& plan) {
     if (!ENGINES[size_t(configuration.engine)].makes_plans)
         return refuse(CUDNN_STATUS_NOT_SUPPORTED_RUNTIME_PREREQUISITE_MISSING, "engine %lld makes no plans",
                       (long long)configuration.engine);
+    if (restricted("nothing")) return refuse(CUDNN_STATUS_NOT_SUPPORTED, "HEADSTOCK_STANDIN_CUDNN=nothing: there are no plans");
     bool has_cores = !ENGINES[size_t(configuration.engine)].notes.empty();
     if (restricted("cores") && configuration.convolution->is_fused() && !has_cores)
         return refuse(CUDNN_STATUS_NOT_SUPPORTED_GRAPH_PATTERN, "HEADSTOCK_STANDIN_CUDNN=cores: only tensor cores join anything");
@@ -235,6 +236,13 @@ cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t
         if ((addresses.back() & ~ON_CARD) % CUdeviceptr(tensor->alignment))
             return refuse(CUDNN_STATUS_BAD_PARAM_MISALIGNED_POINTER, "tensor %lld", (long long)tensor->id);
     }
+    // What a plan needs is loaded when it first runs, which a capture need not survive.
+    if (!plan->loaded && is_capturing(handle->stream)) {
+        refuse_during_capture();
+        return refuse(CUDNN_STATUS_EXECUTION_FAILED_CUDART, "a plan runs for the first time in a capture");
+    }
+    plan->loaded = true;
+
     int64_t bytes = workspace_of(*plan);
     CUdeviceptr workspace = pack->one<CUdeviceptr>(CUDNN_ATTR_VARIANT_PACK_WORKSPACE);
     if (!workspace) return refuse(CUDNN_STATUS_BAD_PARAM_NULL_POINTER, "no workspace");

@@ -19,6 +19,7 @@ struct CUfunc_st {
     std::string name;
     std::vector<size_t> sizes;
     const standin::Kernel* kernel;
+    bool loaded = false;
 };
 
 namespace standin {
@@ -125,6 +126,12 @@ CUresult start(CUfunction function, Place grid, Place block, unsigned shared, CU
         shared > 48 << 10)
         return CUDA_ERROR_INVALID_VALUE;
     if (!function->kernel) die("the kernel '%s' is not one of ours: the stand-in has no source of it", function->name.c_str());
+    // A kernel is loaded when it is first started, which a capture need not survive.
+    if (!function->loaded && is_capturing(stream)) {
+        refuse_during_capture();
+        return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+    }
+    function->loaded = true;
     auto bound = function->kernel->bind(arguments);
     const char* name = function->kernel->name;
     int device = device_of(stream);

@@ -19,7 +19,7 @@
 //   HEADSTOCK_STANDIN_ORDER    late (default): work is done when somebody waits for it, and of the nodes of a graph that may run, the
 //                              last goes first; early: at once, in the order of the calls. Right code gives the same bits in both
 //   HEADSTOCK_STANDIN_CUDNN    packed: no convolution writes a tensor with gaps; plain: nothing can be joined to a convolution; cores: only
-//                              engines with tensor cores join anything to one
+//                              engines with tensor cores join anything to one; nothing: no engine makes a plan
 #pragma once
 
 #include <cuda.h>

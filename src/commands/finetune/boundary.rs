@@ -114,9 +114,11 @@ impl Fill<'_> {
         let decoded = DecodeAhead::new(self.jobs(items, before), 2 * batch_size * trunk.lanes());
         let batches = Embed::new(decoded, Arc::clone(trunk), views.loader.preprocess.normalise, batch_size);
         let mut progress = Progress::new(self.console, total, before);
+        let say_notes = || trunk.take_notes().iter().for_each(|note| self.console.say(note));
+        say_notes();
         for batch in batches {
             let batch = batch?;
-            trunk.take_notes().iter().for_each(|note| self.console.say(note));
+            say_notes();
             let (done, rejected) = (batch.candidates, batch.rejected.len());
             writer.append(batch)?;
             progress.advance(done, rejected);

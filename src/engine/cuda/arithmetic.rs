@@ -25,6 +25,14 @@ impl Arithmetic {
         Self { dtype, tensor_cores }
     }
 
+    /// `f16`, `bf16`, `tf32`, `f32`.
+    pub fn name(self) -> &'static str {
+        match (self.dtype, self.tensor_cores) {
+            (DType::F32, true) => "tf32",
+            (dtype, _) => dtype.as_str(),
+        }
+    }
+
     /// Channels in 16 bytes: what a thread takes at a time, and what the image's channels are padded to.
     pub fn pack(self) -> usize {
         16 / self.dtype.size_in_bytes()

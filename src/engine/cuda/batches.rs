@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use candle_core::Error;
 use candle_core::cuda_backend::cudarc::driver::sys::CUdeviceptr;
 
+use super::arithmetic::Arithmetic;
 use super::batch::Batch;
 use super::cudnn::Handle;
 use super::error::Result;
@@ -42,8 +43,14 @@ struct Sized {
 
 impl Batches {
     /// None yet.
-    pub fn new(handle: Handle, tuner: Tuner) -> Self {
-        Self { ready: Vec::new(), tuner, most: HashMap::new(), notes: Vec::new(), handle }
+    pub fn new(handle: Handle, tuner: Tuner, arithmetic: Arithmetic) -> Self {
+        let first = format!(
+            "the first run in {} on this kind of card times cuDNN's engines for each layer, which may take minutes; what it \
+             chooses is kept",
+            arithmetic.name()
+        );
+        let notes = if tuner.knows(arithmetic) { Vec::new() } else { vec![first] };
+        Self { ready: Vec::new(), tuner, most: HashMap::new(), notes, handle }
     }
 
     /// How many images of a size go together at most.

@@ -58,7 +58,7 @@ impl Card {
     pub fn tensor(&self, numbers: usize, fill: impl FnOnce(CUdeviceptr) -> Result<()>) -> Result<CudaSlice<f32>> {
         self.context()?;
         // SAFETY: all of it is written before anybody reads it.
-        let mut memory = unsafe { self.device.alloc::<f32>(numbers)? };
+        let mut memory = unsafe { self.tensors.alloc::<f32>(numbers)? };
         self.stream.join(&self.tensors)?;
         let filled = fill(memory.device_ptr_mut(&self.stream).0);
         self.tensors.join(&self.stream)?;

@@ -49,9 +49,19 @@ impl Choices {
         self.tags.get(key).map(String::as_str)
     }
 
+    /// Whether anything was chosen for keys that begin so.
+    pub fn has_any(&self, beginning: &str) -> bool {
+        self.tags.keys().any(|key| key.starts_with(beginning))
+    }
+
     /// Chooses.
     pub fn set(&mut self, key: String, tag: &str) {
         self.changed |= self.tags.insert(key, tag.to_owned()).as_deref() != Some(tag);
+    }
+
+    /// Chooses nothing any more, here; what a file has already stays there.
+    pub fn remove(&mut self, key: &str) {
+        self.tags.remove(key);
     }
 
     /// Keeps what is new, beside what another process kept meanwhile.

@@ -9,8 +9,8 @@ use crate::inception::ShapeError;
 /// Why the card does not compute.
 #[derive(Debug, thiserror::Error)]
 pub enum CudaError {
-    /// NVIDIA's driver.
-    #[error("the NVIDIA driver says {0}")]
+    /// NVIDIA's driver. Whoever is told that memory is out has tried with one image already.
+    #[error("{}", of_driver(*.0))]
     Driver(#[from] DriverError),
     /// cuDNN.
     #[error("{call} gave {status:?}{}", after_colon(detail))]
@@ -67,6 +67,16 @@ impl From<CudaError> for candle_core::Error {
             error => Self::wrap(error),
         }
     }
+}
+
+fn of_driver(error: DriverError) -> String {
+    if error.0 == CUresult::CUDA_ERROR_OUT_OF_MEMORY {
+        return "the card's memory is too small for the network and one image; `nvidia-smi` shows who else has some of it, \
+                and --device cpu needs none"
+            .to_owned();
+    }
+    let words = error.error_string().map(|words| format!(", {}", words.to_string_lossy())).unwrap_or_default();
+    format!("the NVIDIA driver says {:?}{words}", error.0)
 }
 
 fn after_colon(detail: &str) -> String {

@@ -123,6 +123,12 @@ mod tests {
                         assert!(read.end <= written.start || written.end <= read.start, "{end}, step {at}");
                     }
                 }
+                let last = plan.steps.last().unwrap();
+                let read = bytes(if last.task == Task::GlobalAverage { last.input } else { plan.result });
+                let result = layout.result(0) as usize;
+                let result = result..result + 3 * shapes.last().unwrap().iter().product::<usize>() * size_of::<f32>();
+                assert!(result.end <= layout.len, "{end}, what leaves");
+                assert!(read.end <= result.start || result.end <= read.start, "{end}, what leaves");
             }
         }
     }

@@ -125,6 +125,7 @@ impl Maker<'_> {
         if let Some(plan) = tuner.plan(&self.model.card, self.handle, &direct, places)? {
             return Ok(Chosen { plan, way: Way::Direct });
         }
+        let mut tried = vec![direct];
         let [of_input, of_output] = [input.shape, output.shape].map(packed_bytes);
         let packed = Memory::zeroed(&self.model.card.stream, of_input + of_output)?;
         for packs_input in [false, true] {
@@ -139,7 +140,9 @@ impl Maker<'_> {
             if let Some(plan) = tuner.plan(&self.model.card, self.handle, &apart, places)? {
                 return Ok(Chosen { plan, way: Way::Apart { packs_input } });
             }
+            tried.push(apart);
         }
+        tuner.forget(&tried);
         Err(CudaError::NoEngine {
             layer: self.model.network.nodes()[id].name.clone(),
             key: direct.key(),

@@ -92,7 +92,7 @@ impl Cuda {
         let handle = Handle::new(&card.stream)?;
         let choices = Choices::of(&card.name()?, cudnn::version(), card::driver_version()?);
         Ok(Self {
-            batches: Mutex::new(Batches::new(handle, Tuner::new(choices))),
+            batches: Mutex::new(Batches::new(handle, Tuner::new(choices), card.arithmetic)),
             stagings: Mutex::default(),
             model: Model { parameters, plan, network, card },
             device: device.clone(),

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::cuda_backend::cudarc::driver::sys::CUevent_flags;
 
+use super::arithmetic::Arithmetic;
 use super::card::Card;
 use super::choices::Choices;
 use super::cudnn::{Bias, Config, Convolution, ExecutionPlan, Graph, Handle, Heuristics, Launch, Pointers};
@@ -42,6 +43,12 @@ impl Tuner {
     /// One that keeps to earlier choices.
     pub fn new(choices: Arc<Mutex<Choices>>) -> Self {
         Self { choices, plans: HashMap::new(), refused: HashSet::new(), last_words: String::new(), workspace: None }
+    }
+
+    /// Whether an earlier run has chosen for these numbers.
+    pub fn knows(&self, arithmetic: Arithmetic) -> bool {
+        let choices = self.choices.lock().unwrap_or_else(PoisonError::into_inner);
+        choices.has_any(&format!("{} ", arithmetic.name()))
     }
 
     /// The plan for a convolution, at these places that it may write to; `None` where no engine computes it.
@@ -87,6 +94,16 @@ impl Tuner {
         let plan = Arc::new(plan);
         self.plans.insert(key, Arc::clone(&plan));
         Ok(Some(plan))
+    }
+
+    /// Forgets that these are refused. A layer that nothing computes ends the run, and the next run shall ask again: the reason may
+    /// have been a library that was missing.
+    pub fn forget(&mut self, refused: &[Convolution]) {
+        let mut choices = self.choices.lock().unwrap_or_else(PoisonError::into_inner);
+        for key in refused.iter().map(Convolution::key) {
+            choices.remove(&key);
+            self.refused.remove(&key);
+        }
     }
 
     /// What cuDNN last said against an engine.

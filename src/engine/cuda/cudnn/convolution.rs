@@ -5,6 +5,7 @@ use candle_core::DType;
 use super::descriptor::{Attribute, Descriptor, Kind};
 use super::graph::{self, Bias, Graph};
 use super::handle::Handle;
+use crate::engine::cuda::arithmetic::Arithmetic;
 use crate::engine::cuda::error::Result;
 use crate::engine::cuda::map::Shape;
 use crate::inception::Window;
@@ -30,10 +31,7 @@ pub struct Convolution {
 impl Convolution {
     /// Names it: two of one key are the same work on other numbers.
     pub fn key(&self) -> String {
-        let numbers = match (self.dtype, self.tensor_cores) {
-            (DType::F32, true) => "tf32",
-            (dtype, _) => dtype.as_str(),
-        };
+        let numbers = Arithmetic { dtype: self.dtype, tensor_cores: self.tensor_cores }.name();
         let Window { kernel: [rows, columns], stride, padding: [above, left] } = self.window;
         let and = if self.fused { " bias relu" } else { "" };
         format!(
