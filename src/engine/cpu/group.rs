@@ -30,7 +30,7 @@ pub(super) struct Group<'a> {
 }
 
 impl Group<'_> {
-    /// Runs the program on [images, height, width, 3], to [images, channels, height, width].
+    /// Runs the program on [images, height, width, 3], to [images, height, width, channels].
     pub(super) fn run(&self, memory: &mut [f32], pixels: &[f32], results: &mut [f32]) {
         let program = &self.engine.program;
         let images = pixels.len() / (3 * self.size[0] * self.size[1]);
@@ -45,15 +45,11 @@ impl Group<'_> {
             self.step(step, [step.input, step.output].map(|place| self.map(place, base, pixels, 0, images)));
         }
         let result = self.map(program.result, base, pixels, 0, images);
-        for (image, to) in results.chunks_exact_mut(result.channels * result.pixels()).enumerate() {
-            for pixel in 0..result.pixels() {
-                let from = result.at(image, 0, pixel);
-                for channel in 0..result.channels {
-                    // SAFETY: a number of the result's buffer, which no step writes any more.
-                    let number = unsafe { *from.add(channel) };
-                    to[channel * result.pixels() + pixel] = number;
-                }
-            }
+        for (pixel, to) in results.chunks_exact_mut(result.channels).enumerate() {
+            let [image, y, x] = result.position(pixel);
+            let from = result.at(image, y, x);
+            // SAFETY: a pixel of the result's buffer, which no step writes any more.
+            to.copy_from_slice(unsafe { std::slice::from_raw_parts(from, to.len()) });
         }
     }
 

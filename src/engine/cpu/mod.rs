@@ -112,6 +112,7 @@ impl Engine for Cpu {
         &Device::Cpu
     }
 
+    /// A feature map comes channels last in memory, as it is computed: whoever wants it so has it without a copy.
     fn run(&self, images: &Tensor) -> Result<Tensor> {
         let (count, colors, height, width) = images.dims4()?;
         if colors != 3 {
@@ -156,7 +157,7 @@ impl Engine for Cpu {
         if self.network.nodes().last().is_some_and(|node| node.op == Op::GlobalAverage) {
             return Tensor::from_vec(results, (count, channels), &Device::Cpu);
         }
-        Tensor::from_vec(results, (count, channels, rows, columns), &Device::Cpu)
+        Tensor::from_vec(results, (count, rows, columns, channels), &Device::Cpu)?.permute((0, 3, 1, 2))
     }
 }
 
