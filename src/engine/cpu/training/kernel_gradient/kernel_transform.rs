@@ -57,6 +57,7 @@ impl KernelTransform {
 
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "as above")]
+    #[expect(clippy::needless_range_loop, reason = "a column of all rows")]
     fn of<const TAPS: usize, const POINTS: usize, const PAIRS: usize>(
         &self,
         at: impl Fn(usize) -> Lanes<f32>,
@@ -85,6 +86,7 @@ impl KernelTransform {
     /// Along one axis. Lanes are the outermost loop, and all within is of known length: so it becomes vectors.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "as above")]
+    #[expect(clippy::needless_range_loop, reason = "a lane of several arrays")]
     fn along<T: Copy + Into<f64>, const TAPS: usize, const POINTS: usize, const PAIRS: usize>(
         &self,
         points: &[Lanes<T>; POINTS],
