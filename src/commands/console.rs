@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::engine::Engine;
 use crate::printable::printable;
 
 static QUIET: AtomicBool = AtomicBool::new(false);
@@ -34,6 +35,11 @@ impl Console {
         if !self.quiet {
             print(&line.to_string());
         }
+    }
+
+    /// What an engine notes is no error and is for the user all the same.
+    pub(super) fn say_notes(self, engine: &dyn Engine) {
+        engine.take_notes().iter().for_each(|note| self.say(note));
     }
 
     /// An error with its causes, a line each; `--quiet` does not silence it.

@@ -111,10 +111,9 @@ pub(super) fn through_network(
     let ahead = 2 * (batch_size * engine.lanes()).max(rayon::current_num_threads());
     let decoded = decode_ahead(loader, &dataset.candidates, done, ahead);
     let noted = Arc::clone(&engine);
-    let say_notes = move || noted.take_notes().iter().for_each(|note| console.say(note));
-    say_notes();
+    console.say_notes(noted.as_ref());
     Embed::new(decoded, engine, normalise, batch_size).map(move |batch| {
-        say_notes();
+        console.say_notes(noted.as_ref());
         Ok(batch?)
     })
 }

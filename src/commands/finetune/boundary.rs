@@ -114,11 +114,10 @@ impl Fill<'_> {
         let decoded = DecodeAhead::new(self.jobs(items, before), 2 * batch_size * trunk.lanes());
         let batches = Embed::new(decoded, Arc::clone(trunk), views.loader.preprocess.normalise, batch_size);
         let mut progress = Progress::new(self.console, total, before);
-        let say_notes = || trunk.take_notes().iter().for_each(|note| self.console.say(note));
-        say_notes();
+        self.console.say_notes(trunk.as_ref());
         for batch in batches {
             let batch = batch?;
-            say_notes();
+            self.console.say_notes(trunk.as_ref());
             let (done, rejected) = (batch.candidates, batch.rejected.len());
             writer.append(batch)?;
             progress.advance(done, rejected);

@@ -33,6 +33,11 @@ impl Arithmetic {
         }
     }
 
+    /// The name that a kernel of ours has for these numbers.
+    pub fn kernel(self, name: &str) -> String {
+        format!("{name}_{}", self.dtype.as_str())
+    }
+
     /// Channels in 16 bytes: what a thread takes at a time, and what the image's channels are padded to.
     pub fn pack(self) -> usize {
         16 / self.dtype.size_in_bytes()

@@ -83,14 +83,13 @@ impl Kernels {
         let input = load(include_str!(concat!(env!("OUT_DIR"), "/input.ptx")))?;
         let pool = load(include_str!(concat!(env!("OUT_DIR"), "/pool.ptx")))?;
         let output = load(include_str!(concat!(env!("OUT_DIR"), "/output.ptx")))?;
-        let named = |name: &str| format!("{name}_{}", arithmetic.dtype.as_str());
         Ok(Self {
-            input_bytes: input.load_function(&named("input_u8"))?,
-            input_floats: input.load_function(&named("input_f32"))?,
-            max_pool: pool.load_function(&named("max_pool"))?,
-            average_pool: pool.load_function(&named("average_pool"))?,
-            global_average: output.load_function(&named("global_average"))?,
-            planes: output.load_function(&named("planes"))?,
+            input_bytes: input.load_function(&arithmetic.kernel("input_u8"))?,
+            input_floats: input.load_function(&arithmetic.kernel("input_f32"))?,
+            max_pool: pool.load_function(&arithmetic.kernel("max_pool"))?,
+            average_pool: pool.load_function(&arithmetic.kernel("average_pool"))?,
+            global_average: output.load_function(&arithmetic.kernel("global_average"))?,
+            planes: output.load_function(&arithmetic.kernel("planes"))?,
             arithmetic,
         })
     }

@@ -66,7 +66,7 @@ impl Program {
         let nodes = network.nodes();
         let mut plan = Plan::new(network, border)?;
         let mut steps = Vec::new();
-        for step in plan.steps.clone() {
+        for step in std::mem::take(&mut plan.steps) {
             let mut unit = |id: usize, pooled, linear| -> Result<Work> {
                 let node = &nodes[id];
                 let Op::Convolution(shape) = node.op else { bail!("{} is no convolution", node.name) };

@@ -73,19 +73,18 @@ impl Kernels {
         let accumulate = load(include_str!(concat!(env!("OUT_DIR"), "/accumulate.ptx")))?;
         let pools = load(include_str!(concat!(env!("OUT_DIR"), "/pool_gradient.ptx")))?;
         let parameters = load(include_str!(concat!(env!("OUT_DIR"), "/parameter_gradient.ptx")))?;
-        let named = |name: &str| format!("{name}_{}", arithmetic.dtype.as_str());
         let in_both = |name: &str| -> Result<[CudaFunction; 2]> {
-            Ok([parameters.load_function(&named(name))?, parameters.load_function(&format!("{name}_f32"))?])
+            Ok([parameters.load_function(&arithmetic.kernel(name))?, parameters.load_function(&format!("{name}_f32"))?])
         };
         Ok(Self {
-            narrow: narrow.load_function(&named("narrow"))?,
-            fold: fold.load_function(&named("fold"))?,
-            mask: mask.load_function(&named("mask"))?,
+            narrow: narrow.load_function(&arithmetic.kernel("narrow"))?,
+            fold: fold.load_function(&arithmetic.kernel("fold"))?,
+            mask: mask.load_function(&arithmetic.kernel("mask"))?,
             sum_rows: sums.load_function("sum_rows")?,
-            accumulate: accumulate.load_function(&named("accumulate"))?,
-            max_pool_gradient: pools.load_function(&named("max_pool_gradient"))?,
-            average_pool_gradient: pools.load_function(&named("average_pool_gradient"))?,
-            global_average_gradient: pools.load_function(&named("global_average_gradient"))?,
+            accumulate: accumulate.load_function(&arithmetic.kernel("accumulate"))?,
+            max_pool_gradient: pools.load_function(&arithmetic.kernel("max_pool_gradient"))?,
+            average_pool_gradient: pools.load_function(&arithmetic.kernel("average_pool_gradient"))?,
+            global_average_gradient: pools.load_function(&arithmetic.kernel("global_average_gradient"))?,
             add_vector: parameters.load_function("add_vector")?,
             add_gamma_gradient: parameters.load_function("add_gamma_gradient")?,
             add_kernel_gradient: in_both("add_kernel_gradient")?,
